@@ -1,0 +1,2 @@
+//! The command `attar`.
+fn main() {}
