@@ -1,1 +1,38 @@
-//! to be written
+//! Everything with a closed form or a convex optimum: PCA, probes on frozen codes, and their scores.
+//!
+//! This crate works on matrices alone; it knows nothing of networks, files, data sets or reports. Codes come in as
+//! `MatRef<'_, f32>` of shape `[samples, features]`; a row-major slice is viewed as one, without a copy, by
+//! `MatRef::from_row_major_slice`. Every algorithm is a plain-data configuration whose `fit` validates its input and
+//! returns a fitted type: [`Pca`] gives [`FittedPca`].
+//!
+//! The same input and seed give the same bits at any number of threads: work is split into fixed blocks and sums are
+//! taken in a fixed order.
+
+mod blocks;
+mod check;
+mod covariance;
+mod error;
+mod health;
+mod interval;
+mod linear_probe;
+mod logistic;
+mod logits;
+mod neighbours;
+mod pca;
+mod ridge;
+mod scores;
+mod spectral;
+mod strength;
+
+pub use blocks::row_major;
+pub use covariance::CovarianceSum;
+pub use error::Error;
+pub use health::{CodeHealth, effective_rank};
+pub use interval::{Interval, MeanInterval, mean_interval, wilson_interval};
+pub use linear_probe::{FittedLinearProbe, LinearProbe};
+pub use logistic::{FALLBACK_L2, FEWEST_LABELS, FittedLogisticRegression, LogisticRegression};
+pub use neighbours::{FittedKNearest, KNearest};
+pub use pca::{FittedPca, Pca};
+pub use ridge::{FittedRidge, Ridge};
+pub use scores::{accuracy, r_squared};
+pub use strength::{L2, StrengthScore};

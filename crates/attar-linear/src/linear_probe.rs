@@ -1,0 +1,208 @@
+//! The course's probe: one linear layer, trained by Adam on frozen codes.
+
+mod kernel;
+
+use faer::{Mat, MatRef};
+use pulp::Arch;
+use rand::seq::SliceRandom;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use self::kernel::{BatchGradient, Contrasts, PAD, PaddedCodes, TILE};
+use crate::{Error, accuracy, check, logits};
+
+/// One linear layer trained with softmax cross-entropy (averaged over the batch) by Adam, on codes as they are.
+///
+/// As PyTorch would: `nn.Linear`'s initialisation (uniform within `±1/sqrt(features)`, weight and bias), Adam with
+/// betas 0.9 and 0.999 and epsilon 1e-8, the rows shuffled anew each epoch, a last batch that may be smaller.
+/// It stops after `epochs`, not at the optimum; see [`LogisticRegression`](crate::LogisticRegression) for that.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LinearProbe {
+    /// Passes over the rows; 0 leaves the layer as it was initialised.
+    pub epochs: usize,
+    /// Rows per step of Adam.
+    pub batch_size: usize,
+    /// Adam's step size.
+    pub learning_rate: f32,
+    /// Determines the initial weights and the order of the rows.
+    pub seed: u64,
+}
+
+impl Default for LinearProbe {
+    fn default() -> Self {
+        Self { epochs: 50, batch_size: 200, learning_rate: 1e-3, seed: 0 }
+    }
+}
+
+/// A linear classifier: the class of a code is the row of largest `weight · code + bias`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FittedLinearProbe {
+    /// `[classes, features]`.
+    pub weight: Mat<f32>,
+    /// One per class.
+    pub bias: Vec<f32>,
+}
+
+impl FittedLinearProbe {
+    /// The class of each row of `codes`; the lowest one where several tie.
+    ///
+    /// # Errors
+    /// Another number of features, a bias of another length than the weight, or a value that is not finite.
+    pub fn predict(&self, codes: MatRef<'_, f32>) -> Result<Vec<u32>, Error> {
+        logits::predict(self.weight.as_ref(), &self.bias, codes)
+    }
+
+    /// The share of `labels` that are predicted.
+    ///
+    /// # Errors
+    /// As [`predict`](Self::predict), or another number of labels than rows.
+    pub fn accuracy(&self, codes: MatRef<'_, f32>, labels: &[u32]) -> Result<f64, Error> {
+        accuracy(&self.predict(codes)?, labels)
+    }
+}
+
+impl LinearProbe {
+    /// Trains on `codes`, `[samples, features]`, and their labels in `0..classes`.
+    ///
+    /// # Errors
+    /// One class only, fewer rows than classes, a label outside `0..classes`, a value that is not finite, or a setting
+    /// out of range.
+    pub fn fit(&self, codes: MatRef<'_, f32>, labels: &[u32], classes: usize) -> Result<FittedLinearProbe, Error> {
+        check::setting("batch_size", "at least 1", self.batch_size as f64, self.batch_size > 0)?;
+        let rate = f64::from(self.learning_rate);
+        check::setting("learning_rate", "finite and positive", rate, rate.is_finite() && rate > 0.0)?;
+        check::labelled(codes, labels, classes)?;
+        let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
+        let mut layer = Layer::new(classes, codes.ncols(), &mut rng);
+        let codes = padded(codes);
+        let mut order: Vec<u32> = (0..labels.len() as u32).collect();
+        for _ in 0..self.epochs {
+            order.shuffle(&mut rng);
+            for batch in order.chunks(self.batch_size) {
+                layer.step(&codes, labels, batch, self.learning_rate);
+            }
+        }
+        Ok(layer.fitted())
+    }
+}
+
+/// The layer in training: parameters and Adam's moments, rows padded as the codes are.
+struct Layer {
+    arch: Arch,
+    features: usize,
+    width: usize,
+    /// `[classes, width]`, then one bias per class.
+    parameters: Vec<f32>,
+    first_moment: Vec<f32>,
+    second_moment: Vec<f32>,
+    gradient: Vec<f32>,
+    contrasts: Contrasts,
+    contrast_gradient: Contrasts,
+    residuals: Vec<[f32; TILE]>,
+    steps: i32,
+}
+
+impl Layer {
+    fn new(classes: usize, features: usize, rng: &mut ChaCha8Rng) -> Self {
+        let width = features.next_multiple_of(PAD);
+        let size = classes * (width + 1);
+        let bound = 1.0 / (features as f32).sqrt();
+        let mut parameters = vec![0.0; size];
+        let (weight, bias) = parameters.split_at_mut(classes * width);
+        for row in weight.chunks_exact_mut(width) {
+            row[..features].fill_with(|| rng.random_range(-bound..bound));
+        }
+        bias.fill_with(|| rng.random_range(-bound..bound));
+        let contrasts = || Contrasts { weight: vec![0.0; (classes - 1) * width], bias: vec![0.0; classes - 1] };
+        Self {
+            arch: Arch::new(),
+            features,
+            width,
+            first_moment: vec![0.0; size],
+            second_moment: vec![0.0; size],
+            gradient: vec![0.0; size],
+            parameters,
+            contrasts: contrasts(),
+            contrast_gradient: contrasts(),
+            residuals: vec![[0.0; TILE]; classes - 1],
+            steps: 0,
+        }
+    }
+
+    fn step(&mut self, codes: &PaddedCodes, labels: &[u32], batch: &[u32], learning_rate: f32) {
+        self.take_contrasts();
+        let work = BatchGradient {
+            codes,
+            labels,
+            batch,
+            contrasts: &self.contrasts,
+            gradient: &mut self.contrast_gradient,
+            residuals: &mut self.residuals,
+        };
+        self.arch.dispatch(work);
+        self.spread_gradient(1.0 / batch.len() as f32);
+        self.adam(learning_rate);
+    }
+
+    /// Each class's parameters less the last class's.
+    fn take_contrasts(&mut self) {
+        let inner = self.contrasts.weight.len();
+        let (weight, bias) = self.parameters.split_at(inner + self.width);
+        let (weight, last) = weight.split_at(inner);
+        for (contrast, row) in self.contrasts.weight.chunks_exact_mut(self.width).zip(weight.chunks_exact(self.width)) {
+            for ((c, w), l) in contrast.iter_mut().zip(row).zip(last) {
+                *c = w - l;
+            }
+        }
+        if let Some((last, bias)) = bias.split_last() {
+            self.contrasts.bias.iter_mut().zip(bias).for_each(|(c, b)| *c = b - last);
+        }
+    }
+
+    /// The gradient of every class's parameters, of which the last is minus the sum of the others.
+    fn spread_gradient(&mut self, scale: f32) {
+        let inner = self.contrasts.weight.len();
+        let (weight, bias) = self.gradient.split_at_mut(inner + self.width);
+        let (weight, last) = weight.split_at_mut(inner);
+        last.fill(0.0);
+        let rows = self.contrast_gradient.weight.chunks_exact(self.width);
+        for (gradient, row) in weight.chunks_exact_mut(self.width).zip(rows) {
+            for ((g, l), c) in gradient.iter_mut().zip(last.iter_mut()).zip(row) {
+                *g = scale * c;
+                *l -= *g;
+            }
+        }
+        if let Some((last, bias)) = bias.split_last_mut() {
+            bias.iter_mut().zip(&self.contrast_gradient.bias).for_each(|(g, c)| *g = scale * c);
+            *last = -bias.iter().sum::<f32>();
+        }
+    }
+
+    /// Kingma & Ba (2015), algorithm 1, arranged as in PyTorch.
+    fn adam(&mut self, learning_rate: f32) {
+        self.steps += 1;
+        let step = learning_rate / (1.0 - 0.9f64.powi(self.steps)) as f32;
+        let root_correction = (1.0 - 0.999f64.powi(self.steps)).sqrt() as f32;
+        let moments = self.first_moment.iter_mut().zip(&mut self.second_moment);
+        for ((p, g), (m, v)) in self.parameters.iter_mut().zip(&self.gradient).zip(moments) {
+            *m += 0.1 * (g - *m);
+            *v = 0.999 * *v + 0.001 * g * g;
+            *p -= step * *m / (v.sqrt() / root_correction + 1e-8);
+        }
+    }
+
+    fn fitted(self) -> FittedLinearProbe {
+        let bias = self.residuals.len() + 1;
+        let weight = Mat::from_fn(bias, self.features, |i, j| self.parameters[i * self.width + j]);
+        FittedLinearProbe { weight, bias: self.parameters[bias * self.width..].to_vec() }
+    }
+}
+
+fn padded(codes: MatRef<'_, f32>) -> PaddedCodes {
+    let width = codes.ncols().next_multiple_of(PAD);
+    let mut values = vec![0.0; (codes.nrows() + 1) * width];
+    for (i, row) in values.chunks_exact_mut(width).take(codes.nrows()).enumerate() {
+        row.iter_mut().zip(codes.row(i).iter()).for_each(|(to, from)| *to = *from);
+    }
+    PaddedCodes { values, width }
+}

@@ -1,0 +1,122 @@
+//! The probe's inner loop: logits, residuals and gradient of one batch, each row read while it is in the first cache.
+
+use pulp::{Simd, WithSimd};
+
+/// Rows worked on together: eight dot products hide each other's latency.
+pub(super) const TILE: usize = 8;
+
+/// Feature counts are padded to this many floats, a multiple of every SIMD width, so that no loop has a tail.
+pub(super) const PAD: usize = 16;
+
+/// Codes in row-major order, each row padded with zeros, and one row of zeros after the last.
+pub(super) struct PaddedCodes {
+    pub(super) values: Vec<f32>,
+    pub(super) width: usize,
+}
+
+impl PaddedCodes {
+    fn row(&self, row: usize) -> &[f32] {
+        &self.values[row * self.width..(row + 1) * self.width]
+    }
+}
+
+/// Weights or gradients of all classes but the last, each padded to the width of the codes, and their biases.
+///
+/// Softmax does not change when all logits move together, so logits are taken relative to the last class: its logit is
+/// zero, and its gradient is minus the sum of the others. Two classes cost one dot product.
+pub(super) struct Contrasts {
+    pub(super) weight: Vec<f32>,
+    pub(super) bias: Vec<f32>,
+}
+
+/// Adds up the gradient of the summed cross-entropy over one batch.
+pub(super) struct BatchGradient<'a> {
+    pub(super) codes: &'a PaddedCodes,
+    pub(super) labels: &'a [u32],
+    pub(super) batch: &'a [u32],
+    pub(super) contrasts: &'a Contrasts,
+    pub(super) gradient: &'a mut Contrasts,
+    /// One tile of residuals per contrast.
+    pub(super) residuals: &'a mut [[f32; TILE]],
+}
+
+impl WithSimd for BatchGradient<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        self.gradient.weight.fill(0.0);
+        self.gradient.bias.fill(0.0);
+        let width = self.codes.width;
+        let zeros = self.codes.row(self.codes.values.len() / width - 1);
+        for tile in self.batch.chunks(TILE) {
+            let mut rows = [S::as_simd_f32s(zeros).0; TILE];
+            for (row, &index) in rows.iter_mut().zip(tile) {
+                *row = S::as_simd_f32s(self.codes.row(index as usize)).0;
+            }
+            let contrasts = self.contrasts.weight.chunks_exact(width).zip(&self.contrasts.bias);
+            for (logits, (weight, bias)) in self.residuals.iter_mut().zip(contrasts) {
+                *logits = dot_products(simd, S::as_simd_f32s(weight).0, &rows, *bias);
+            }
+            softmax_residuals(self.residuals, tile, self.labels);
+            let gradients = self.gradient.weight.chunks_exact_mut(width).zip(&mut self.gradient.bias);
+            for (residuals, (weight, bias)) in self.residuals.iter().zip(gradients) {
+                add_scaled_rows(simd, S::as_mut_simd_f32s(weight).0, &rows, residuals);
+                *bias += residuals.iter().sum::<f32>();
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn dot_products<S: Simd>(simd: S, weight: &[S::f32s], rows: &[&[S::f32s]; TILE], bias: f32) -> [f32; TILE] {
+    let rows = rows.map(|row| &row[..weight.len()]);
+    let mut sums = [simd.splat_f32s(0.0); TILE];
+    for (i, &w) in weight.iter().enumerate() {
+        for (sum, row) in sums.iter_mut().zip(&rows) {
+            *sum = simd.mul_add_e_f32s(w, row[i], *sum);
+        }
+    }
+    sums.map(|sum| simd.reduce_sum_f32s(sum) + bias)
+}
+
+#[inline(always)]
+fn add_scaled_rows<S: Simd>(simd: S, gradient: &mut [S::f32s], rows: &[&[S::f32s]; TILE], scales: &[f32; TILE]) {
+    let length = gradient.len();
+    let rows = rows.map(|row| &row[..length]);
+    let scales = scales.map(|scale| simd.splat_f32s(scale));
+    for (i, g) in gradient.iter_mut().enumerate() {
+        for (scale, row) in scales.iter().zip(&rows) {
+            *g = simd.mul_add_e_f32s(*scale, row[i], *g);
+        }
+    }
+}
+
+/// Turns logits in place into softmax minus one-hot label; rows beyond the end of the tile get zeros.
+#[inline(always)]
+fn softmax_residuals(logits: &mut [[f32; TILE]], tile: &[u32], labels: &[u32]) {
+    let mut largest = [0.0f32; TILE];
+    for class in logits.iter() {
+        for (most, &z) in largest.iter_mut().zip(class) {
+            *most = most.max(z);
+        }
+    }
+    let mut total = largest.map(|most| (-most).exp());
+    for class in logits.iter_mut() {
+        for ((z, most), sum) in class.iter_mut().zip(&largest).zip(&mut total) {
+            *z = (*z - most).exp();
+            *sum += *z;
+        }
+    }
+    for class in logits.iter_mut() {
+        for (z, sum) in class.iter_mut().zip(&total) {
+            *z /= sum;
+        }
+        class[tile.len()..].fill(0.0);
+    }
+    for (place, &row) in tile.iter().enumerate() {
+        if let Some(class) = logits.get_mut(labels[row as usize] as usize) {
+            class[place] -= 1.0;
+        }
+    }
+}
