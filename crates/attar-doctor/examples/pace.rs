@@ -12,24 +12,13 @@ fn main() -> Result<(), Error> {
     let start = Instant::now();
     for step in 1..=STEPS {
         let loss = 300.0 / (step as f64).sqrt();
-        writer.write(&Event::Step(Step {
-            epoch: 1 + step / 140,
-            step,
-            loss,
-            learning_rate: 5e-4,
-        }))?;
+        writer.write(&Event::Step(Step { epoch: 1 + step / 140, step, loss, learning_rate: 5e-4 }))?;
     }
     writer.flush()?;
-    println!(
-        "write {:5.0} ns an event",
-        start.elapsed().as_nanos() as f64 / STEPS as f64
-    );
+    println!("write {:5.0} ns an event", start.elapsed().as_nanos() as f64 / STEPS as f64);
 
     let start = Instant::now();
     let events = Reader::open(&path)?.filter(Result::is_ok).count();
-    println!(
-        "read  {:5.0} ns an event",
-        start.elapsed().as_nanos() as f64 / events as f64
-    );
+    println!("read  {:5.0} ns an event", start.elapsed().as_nanos() as f64 / events as f64);
     std::fs::remove_file(&path).map_err(|source| Error::Io { path, source })
 }

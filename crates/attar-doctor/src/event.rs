@@ -93,13 +93,8 @@ pub struct Choice {
 impl Choice {
     /// A choice with its settings.
     pub fn new<'a>(name: &str, settings: impl IntoIterator<Item = (&'a str, f64)>) -> Self {
-        let settings = settings
-            .into_iter()
-            .map(|(key, value)| (key.to_owned(), value));
-        Self {
-            name: name.to_owned(),
-            settings: settings.collect(),
-        }
+        let settings = settings.into_iter().map(|(key, value)| (key.to_owned(), value));
+        Self { name: name.to_owned(), settings: settings.collect() }
     }
 }
 

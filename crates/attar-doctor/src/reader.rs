@@ -31,10 +31,7 @@ impl Reader<BufReader<File>> {
     /// [`Error::Io`] when it cannot be opened.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
-        let file = File::open(path).map_err(|source| Error::Io {
-            path: path.into(),
-            source,
-        })?;
+        let file = File::open(path).map_err(|source| Error::Io { path: path.into(), source })?;
         Ok(Self::new(BufReader::new(file), path))
     }
 }
@@ -42,12 +39,7 @@ impl Reader<BufReader<File>> {
 impl<R: BufRead> Reader<R> {
     /// Reads a record from anywhere; `path` is what errors call it.
     pub fn new(input: R, path: impl Into<PathBuf>) -> Self {
-        Self {
-            lines: Lines::new(input, path.into()),
-            skipped: 0,
-            begun: false,
-            ended: false,
-        }
+        Self { lines: Lines::new(input, path.into()), skipped: 0, begun: false, ended: false }
     }
 
     /// How many events of unknown kind were passed over so far.
@@ -71,11 +63,7 @@ impl<R: BufRead> Reader<R> {
                 None => self.skipped += 1,
             }
         }
-        if self.begun {
-            Ok(None)
-        } else {
-            Err(self.lines.no_header("nothing"))
-        }
+        if self.begun { Ok(None) } else { Err(self.lines.no_header("nothing")) }
     }
 }
 
@@ -123,14 +111,7 @@ pub(crate) struct Lines<R> {
 
 impl<R: BufRead> Lines<R> {
     pub(crate) fn new(input: R, path: PathBuf) -> Self {
-        Self {
-            input,
-            path,
-            buffer: Vec::new(),
-            number: 0,
-            end: 0,
-            torn: false,
-        }
+        Self { input, path, buffer: Vec::new(), number: 0, end: 0, torn: false }
     }
 
     /// The current line, with its line end where it has one.
@@ -149,10 +130,7 @@ impl<R: BufRead> Lines<R> {
             self.buffer.clear();
             let mut input = self.input.by_ref().take(LONGEST_LINE);
             let read = input.read_until(b'\n', &mut self.buffer);
-            let length = read.map_err(|source| Error::Io {
-                path: self.path.clone(),
-                source,
-            })?;
+            let length = read.map_err(|source| Error::Io { path: self.path.clone(), source })?;
             if length == 0 {
                 return Ok(None);
             }
@@ -167,11 +145,7 @@ impl<R: BufRead> Lines<R> {
     fn kind(&mut self) -> Result<Option<String>, Error> {
         let whole = self.buffer.ends_with(b"\n");
         if !whole && self.buffer.len() as u64 == LONGEST_LINE {
-            return Err(Error::TooLong {
-                path: self.path.clone(),
-                line: self.number,
-                limit: LONGEST_LINE,
-            });
+            return Err(Error::TooLong { path: self.path.clone(), line: self.number, limit: LONGEST_LINE });
         }
         match serde_json::from_slice::<Outline<'_>>(&self.buffer) {
             Ok(outline) => Ok(Some(outline.event.into_owned())),
@@ -192,30 +166,18 @@ impl<R: BufRead> Lines<R> {
         if kind != "header" {
             return Err(self.no_header(&format!("`{kind}`")));
         }
-        let version = serde_json::from_slice::<Version>(&self.buffer)
-            .map_err(|source| self.broken(source))?;
+        let version = serde_json::from_slice::<Version>(&self.buffer).map_err(|source| self.broken(source))?;
         if version.format > FORMAT {
-            return Err(Error::NewerFormat {
-                path: self.path.clone(),
-                found: version.format,
-                known: FORMAT,
-            });
+            return Err(Error::NewerFormat { path: self.path.clone(), found: version.format, known: FORMAT });
         }
         Ok(())
     }
 
     pub(crate) fn broken(&self, source: serde_json::Error) -> Error {
-        Error::Broken {
-            path: self.path.clone(),
-            line: self.number,
-            source,
-        }
+        Error::Broken { path: self.path.clone(), line: self.number, source }
     }
 
     pub(crate) fn no_header(&self, found: &str) -> Error {
-        Error::NoHeader {
-            path: self.path.clone(),
-            found: found.to_owned(),
-        }
+        Error::NoHeader { path: self.path.clone(), found: found.to_owned() }
     }
 }

@@ -17,6 +17,7 @@ use crate::{Error, Event, Header, Position};
 pub struct Writer {
     path: PathBuf,
     file: BufWriter<File>,
+    line: Vec<u8>,
 }
 
 impl Writer {
@@ -26,14 +27,8 @@ impl Writer {
     /// [`Error::Io`] when the file exists already or cannot be written.
     pub fn create(path: impl AsRef<Path>, header: &Header) -> Result<Self, Error> {
         let path = path.as_ref();
-        let file = File::create_new(path).map_err(|source| Error::Io {
-            path: path.into(),
-            source,
-        })?;
-        let mut writer = Self {
-            path: path.into(),
-            file: BufWriter::new(file),
-        };
+        let file = File::create_new(path).map_err(|source| Error::Io { path: path.into(), source })?;
+        let mut writer = Self { path: path.into(), file: BufWriter::new(file) };
         writer.write(&Event::Header(Box::new(header.clone())))?;
         writer.flush()?;
         Ok(writer)
@@ -48,22 +43,12 @@ impl Writer {
     /// is changed only when there is no error.
     pub fn resume_at(path: impl AsRef<Path>, position: Position) -> Result<Self, Error> {
         let path = path.as_ref();
-        let io = |source| Error::Io {
-            path: path.into(),
-            source,
-        };
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open(path)
-            .map_err(io)?;
+        let io = |source| Error::Io { path: path.into(), source };
+        let mut file = OpenOptions::new().read(true).write(true).open(path).map_err(io)?;
         let kept = length_up_to(&file, path, position)?;
         file.set_len(kept).map_err(io)?;
         file.seek(SeekFrom::End(0)).map_err(io)?;
-        Ok(Self {
-            path: path.into(),
-            file: BufWriter::new(file),
-        })
+        Ok(Self { path: path.into(), file: BufWriter::new(file) })
     }
 
     /// Appends one event.
@@ -71,10 +56,11 @@ impl Writer {
     /// # Errors
     /// [`Error::Io`], as when the disk is full.
     pub fn write(&mut self, event: &Event) -> Result<(), Error> {
-        let written = serde_json::to_writer(&mut self.file, event).map_err(io::Error::from);
-        written
-            .and_then(|()| self.file.write_all(b"\n"))
-            .map_err(|source| self.io(source))
+        self.line.clear();
+        let written = serde_json::to_writer(&mut self.line, event).map_err(io::Error::from);
+        self.line.push(b'\n');
+        // Whole lines reach the buffer, so that only a kill within a system call can tear one.
+        written.and_then(|()| self.file.write_all(&self.line)).map_err(|source| self.io(source))
     }
 
     /// Hands all events to the operating system.
@@ -91,17 +77,11 @@ impl Writer {
     /// [`Error::Io`].
     pub fn sync(&mut self) -> Result<(), Error> {
         self.flush()?;
-        self.file
-            .get_ref()
-            .sync_data()
-            .map_err(|source| self.io(source))
+        self.file.get_ref().sync_data().map_err(|source| self.io(source))
     }
 
     fn io(&self, source: io::Error) -> Error {
-        Error::Io {
-            path: self.path.clone(),
-            source,
-        }
+        Error::Io { path: self.path.clone(), source }
     }
 }
 
@@ -122,8 +102,7 @@ fn length_up_to(file: &File, path: &Path, position: Position) -> Result<u64, Err
     let mut length = lines.end();
     let (mut reached, mut has_steps) = (Position::default(), false);
     while let Some(kind) = lines.advance()? {
-        let place: Place =
-            serde_json::from_slice(lines.text()).map_err(|source| lines.broken(source))?;
+        let place: Place = serde_json::from_slice(lines.text()).map_err(|source| lines.broken(source))?;
         let here = match (place.epoch, place.step) {
             (Some(epoch), Some(step)) => Position { epoch, step },
             _ => reached,
@@ -135,11 +114,7 @@ fn length_up_to(file: &File, path: &Path, position: Position) -> Result<u64, Err
         (reached, length) = (here, lines.end());
     }
     if has_steps && reached.step < position.step {
-        return Err(Error::Behind {
-            path: path.into(),
-            wanted: position,
-            found: reached,
-        });
+        return Err(Error::Behind { path: path.into(), wanted: position, found: reached });
     }
     Ok(length)
 }

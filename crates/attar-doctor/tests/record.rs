@@ -1,12 +1,13 @@
 //! The laws of the record: what is written is read, and what is resumed is as if never interrupted.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
 use attar_doctor::{
-    Choice, Epoch, Error, Evaluation, Event, FORMAT, Finish, Header, Position, Reader, Status,
-    Step, Writer,
+    Choice, Epoch, Error, Evaluation, Event, FORMAT, Finish, Header, Position, Reader, Status, Step, Writer,
 };
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -35,29 +36,16 @@ fn header() -> Header {
 }
 
 fn step(epoch: u64, step: u64) -> Event {
-    Event::Step(Step {
-        epoch,
-        step,
-        loss: 1.0 / step as f64,
-        learning_rate: 1e-3,
-    })
+    Event::Step(Step { epoch, step, loss: 1.0 / step as f64, learning_rate: 1e-3 })
 }
 
 fn evaluation(epoch: u64, step: u64) -> Event {
     let metrics = BTreeMap::from([("loss".into(), 0.5), ("accuracy".into(), f64::NAN)]);
-    Event::Evaluation(Evaluation {
-        epoch,
-        step,
-        split: "validation".into(),
-        metrics,
-    })
+    Event::Evaluation(Evaluation { epoch, step, split: "validation".into(), metrics })
 }
 
 fn finish() -> Event {
-    Event::Finish(Finish {
-        status: Status::Completed,
-        reason: String::new(),
-    })
+    Event::Finish(Finish { status: Status::Completed, reason: String::new() })
 }
 
 /// Three epochs of four steps, evaluated before and after each.
@@ -92,12 +80,7 @@ fn read(text: &[u8]) -> (Vec<Event>, u64, bool, Option<Error>) {
 }
 
 fn number() -> impl Strategy<Value = f64> {
-    prop_oneof![
-        any::<u64>().prop_map(f64::from_bits),
-        Just(f64::NAN),
-        Just(f64::INFINITY),
-        Just(f64::NEG_INFINITY)
-    ]
+    prop_oneof![any::<u64>().prop_map(f64::from_bits), Just(f64::NAN), Just(f64::INFINITY), Just(f64::NEG_INFINITY)]
 }
 
 fn metrics() -> impl Strategy<Value = BTreeMap<String, f64>> {
@@ -107,34 +90,16 @@ fn metrics() -> impl Strategy<Value = BTreeMap<String, f64>> {
 fn event() -> impl Strategy<Value = Event> {
     let place = (any::<u64>(), any::<u64>());
     prop_oneof![
-        (place.clone(), number(), number()).prop_map(|((epoch, step), loss, learning_rate)| {
-            Event::Step(Step {
-                epoch,
-                step,
-                loss,
-                learning_rate,
-            })
+        (place, number(), number()).prop_map(|((epoch, step), loss, learning_rate)| {
+            Event::Step(Step { epoch, step, loss, learning_rate })
         }),
-        (place.clone(), number(), number()).prop_map(|((epoch, step), loss, learning_rate)| {
-            Event::Epoch(Epoch {
-                epoch,
-                step,
-                loss,
-                learning_rate,
-            })
+        (place, number(), number()).prop_map(|((epoch, step), loss, learning_rate)| {
+            Event::Epoch(Epoch { epoch, step, loss, learning_rate })
         }),
         (place, any::<String>(), metrics()).prop_map(|((epoch, step), split, metrics)| {
-            Event::Evaluation(Evaluation {
-                epoch,
-                step,
-                split,
-                metrics,
-            })
+            Event::Evaluation(Evaluation { epoch, step, split, metrics })
         }),
-        any::<String>().prop_map(|reason| Event::Finish(Finish {
-            status: Status::Failed,
-            reason
-        })),
+        any::<String>().prop_map(|reason| Event::Finish(Finish { status: Status::Failed, reason })),
     ]
 }
 
@@ -200,39 +165,19 @@ fn later_versions_may_add_fields_and_kinds() {
     let (events, skipped, torn, error) = read(text.as_bytes());
     assert!(error.is_none(), "{error:?}");
     assert_eq!((events.len(), skipped, torn), (3, 1, false));
-    assert_eq!(
-        events[1],
-        Event::Step(Step {
-            epoch: 1,
-            step: 1,
-            loss: 2.0,
-            learning_rate: -0.0
-        })
-    );
-    let Event::Step(last) = &events[2] else {
-        panic!("{:?}", events[2])
-    };
-    assert_eq!(
-        (last.loss, last.learning_rate),
-        (f64::NEG_INFINITY, f64::INFINITY)
-    );
+    assert_eq!(events[1], Event::Step(Step { epoch: 1, step: 1, loss: 2.0, learning_rate: -0.0 }));
+    let Event::Step(last) = &events[2] else { panic!("{:?}", events[2]) };
+    assert_eq!((last.loss, last.learning_rate), (f64::NEG_INFINITY, f64::INFINITY));
 }
 
 #[test]
 fn the_readme_shows_a_record_that_is_read() {
     let readme = include_str!("../README.md");
-    let example = readme
-        .split("```json\n")
-        .nth(1)
-        .and_then(|rest| rest.split("```").next())
-        .unwrap();
+    let example = readme.split("```json\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
     let (events, skipped, torn, error) = read(example.as_bytes());
     assert!(error.is_none(), "{error:?}");
     assert_eq!((events.len(), skipped, torn), (5, 0, false));
-    let written: String = events
-        .iter()
-        .map(|event| serde_json::to_string(event).unwrap() + "\n")
-        .collect();
+    let written: String = events.iter().map(|event| serde_json::to_string(event).unwrap() + "\n").collect();
     assert_eq!(written, example);
 }
 
@@ -241,69 +186,37 @@ fn wrong_records_are_refused_with_their_place() {
     let (_folder, path) = folder();
     write(&path, &run());
     let good = fs::read_to_string(&path).unwrap();
-    let newer = format!(
-        "{{\"event\":\"header\",\"format\":{},\"other\":true}}\n",
-        FORMAT + 1
-    );
+    let newer = format!("{{\"event\":\"header\",\"format\":{},\"other\":true}}\n", FORMAT + 1);
     let cases = [
-        (
-            String::new(),
-            "line 1: expected a `header` event, found nothing",
-        ),
-        (
-            good.lines().nth(1).unwrap().to_owned() + "\n",
-            "line 1: expected a `header` event, found `evaluation`",
-        ),
+        (String::new(), "line 1: expected a `header` event, found nothing"),
+        (good.lines().nth(1).unwrap().to_owned() + "\n", "line 1: expected a `header` event, found `evaluation`"),
         (newer, "expected a run record of format 1, found format 2"),
-        (
-            good.replace("\"step\":6,", "\"step\":6;"),
-            "line 8: expected one event as a JSON object",
-        ),
-        (
-            good.replace("\"loss\":0.25,", "\"loss\":\"much\","),
-            "line 6: expected one event as a JSON object",
-        ),
+        (good.replace("\"step\":6,", "\"step\":6;"), "line 9: expected one event as a JSON object"),
+        (good.replace("\"loss\":0.25,", "\"loss\":\"much\","), "line 6: expected one event as a JSON object"),
         (
             good.replacen("\"epoch\":3,", "", 1),
-            "line 13: expected one event as a JSON object, found missing field `epoch`",
+            "line 14: expected one event as a JSON object, found missing field `epoch`",
         ),
-        (
-            good.clone() + &"x".repeat(17 << 20),
-            "line 19: expected one event a line, found no line end",
-        ),
+        (good.clone() + &"x".repeat(17 << 20), "line 19: expected one event a line, found no line end"),
     ];
     for (text, expected) in cases {
-        let error = read(text.as_bytes())
-            .3
-            .map(|error| error.to_string())
-            .unwrap_or_default();
-        assert!(
-            error.contains(expected),
-            "expected {expected}, found {error}"
-        );
+        let error = read(text.as_bytes()).3.map(|error| error.to_string()).unwrap_or_default();
+        assert!(error.contains(expected), "expected {expected}, found {error}");
     }
 }
 
 #[test]
 fn a_record_that_cannot_be_continued_is_left_alone() {
     let (_folder, path) = folder();
-    assert!(matches!(
-        Writer::resume_at(&path, Position::default()),
-        Err(Error::Io { .. })
-    ));
+    assert!(matches!(Writer::resume_at(&path, Position::default()), Err(Error::Io { .. })));
     write(&path, &run()[..4]);
     let before = fs::read(&path).unwrap();
     let position = Position { epoch: 1, step: 4 };
     let error = Writer::resume_at(&path, position).unwrap_err().to_string();
     assert!(
-        error.contains(
-            "expected the record to reach epoch 1, step 4, found that it ends at epoch 1, step 3"
-        ),
+        error.contains("expected the record to reach epoch 1, step 4, found that it ends at epoch 1, step 3"),
         "{error}"
     );
-    assert!(matches!(
-        Writer::create(&path, &header()),
-        Err(Error::Io { .. })
-    ));
+    assert!(matches!(Writer::create(&path, &header()), Err(Error::Io { .. })));
     assert_eq!(fs::read(&path).unwrap(), before);
 }
