@@ -28,7 +28,7 @@ impl Writer {
     pub fn create(path: impl AsRef<Path>, header: &Header) -> Result<Self, Error> {
         let path = path.as_ref();
         let file = File::create_new(path).map_err(|source| Error::Io { path: path.into(), source })?;
-        let mut writer = Self { path: path.into(), file: BufWriter::new(file) };
+        let mut writer = Self { path: path.into(), file: BufWriter::new(file), line: Vec::new() };
         writer.write(&Event::Header(Box::new(header.clone())))?;
         writer.flush()?;
         Ok(writer)
@@ -48,7 +48,7 @@ impl Writer {
         let kept = length_up_to(&file, path, position)?;
         file.set_len(kept).map_err(io)?;
         file.seek(SeekFrom::End(0)).map_err(io)?;
-        Ok(Self { path: path.into(), file: BufWriter::new(file) })
+        Ok(Self { path: path.into(), file: BufWriter::new(file), line: Vec::new() })
     }
 
     /// Appends one event.
