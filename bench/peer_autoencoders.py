@@ -132,7 +132,10 @@ def synthetic(seed):
     }
 
 
-def idx(path, header):
+def idx(folder, name, header):
+    path = next(folder.glob(f"*{name}"), None)
+    if path is None:
+        raise SystemExit(f"no *{name} in {folder}; name the folder of the MNIST files with --data-dir")
     with gzip.open(path) as file:
         return torch.from_numpy(np.frombuffer(file.read(), np.uint8, offset=header).copy())
 
@@ -140,8 +143,8 @@ def idx(path, header):
 def mnist(folder, seed):
     """Pixels / 255; 54,000 train, 6,000 validation; the 200 labels are 20 of each class from validation."""
     def read(kind):
-        x = idx(folder / f"{kind}-images-idx3-ubyte.gz", 16).view(-1, 784).float() / 255
-        return x, idx(folder / f"{kind}-labels-idx1-ubyte.gz", 8).long()
+        x = idx(folder, f"{kind}-images-idx3-ubyte.gz", 16).view(-1, 784).float() / 255
+        return x, idx(folder, f"{kind}-labels-idx1-ubyte.gz", 8).long()
 
     (x, y), test = read("train"), read("t10k")
     order = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))
@@ -152,12 +155,8 @@ def mnist(folder, seed):
 
 def table(runs):
     """Means over repeats of the last evaluation, beside every value."""
-    last = lambda key: sum(r[key][-1] for r in runs) / len(runs)
-    return {
-        "valid_loss": last("valid_losses"),
-        "accuracy": last("accuracy"),
-        "repeats": runs,
-    }
+    means = {key: sum(r[key][-1] for r in runs) / len(runs) for key in ("valid_losses", "accuracy")}
+    return {"valid_loss": means["valid_losses"], "accuracy": means["accuracy"], "repeats": runs}
 
 
 def experiment(jobs, repeats, seed):
@@ -171,10 +170,14 @@ def experiment(jobs, repeats, seed):
     return {"seconds": {"whole": time.perf_counter() - start, **clock}, "results": results}
 
 
+def default(value, otherwise):
+    return otherwise if value is None else value
+
+
 def synthetic_experiment(options):
     def job(data, objective, latent):
         return lambda **kw: run(
-            data, [100, latent], objective, lr=5e-4, epochs=options.epochs or 10, batch=100,
+            data, [100, latent], objective, lr=5e-4, epochs=default(options.epochs, 10), batch=100,
             probe_epochs=50, optimizer=options.optimizer, **kw,
         )
 
@@ -184,19 +187,19 @@ def synthetic_experiment(options):
         for objective in ["vanilla", "denoising", "masked"]
         for latent in [5, 20, 100, 500]
     }
-    return experiment(jobs, options.repeats or 3, options.seed)
+    return experiment(jobs, default(options.repeats, 3), options.seed)
 
 
 def mnist_experiment(options):
     def job(data, objective, hidden, lr):
         return lambda **kw: run(
-            data, [784, *hidden], objective, lr=lr, epochs=options.epochs or 5, batch=100,
+            data, [784, *hidden], objective, lr=lr, epochs=default(options.epochs, 5), batch=100,
             probe_epochs=1_000, optimizer=options.optimizer, **kw,
         )
 
     data = mnist(options.data_dir, options.seed)
     jobs = {name: job(data, *config) for name, config in MNIST_RUNS.items()}
-    return experiment(jobs, options.repeats or 2, options.seed)
+    return experiment(jobs, default(options.repeats, 2), options.seed)
 
 
 def main():
