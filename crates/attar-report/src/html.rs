@@ -36,9 +36,10 @@ pub(crate) fn fill(template: &str, values: &[(&str, &str)]) -> String {
     page + rest
 }
 
-/// `<tag>text</tag>` with the text escaped; nothing at all when there is no text.
-pub(crate) fn element(tag: &str, text: &str) -> String {
-    if text.is_empty() { String::new() } else { format!("<{tag}>{}</{tag}>\n", escape(text)) }
+/// `<tag attributes>text</tag>` with the text escaped; nothing at all when there is no text.
+pub(crate) fn element(opening: &str, text: &str) -> String {
+    let tag = opening.split(' ').next().unwrap_or(opening);
+    if text.is_empty() { String::new() } else { format!("<{opening}>{}</{tag}>\n", escape(text)) }
 }
 
 /// A table that scrolls within itself. The first column heads its row; columns of numbers are aligned as numbers.

@@ -31,6 +31,7 @@
 //! assert!(page.contains("Validation loss"));
 //! ```
 
+mod block;
 mod chart;
 mod error;
 mod html;
