@@ -79,6 +79,6 @@ mod tests {
 
     #[test]
     fn the_fingerprint_is_that_of_the_first_release() {
-        assert_eq!(digits().unwrap().fingerprint(), "");
+        assert_eq!(digits().unwrap().fingerprint(), "3e65bc561b903012ccfee30010fc12b19e95ee1a08a09b5b422b163492919f02");
     }
 }
