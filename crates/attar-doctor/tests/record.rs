@@ -195,7 +195,7 @@ fn wrong_records_are_refused_with_their_place() {
         (good.replace("\"loss\":0.25,", "\"loss\":\"much\","), "line 6: expected one event as a JSON object"),
         (
             good.replacen("\"epoch\":3,", "", 1),
-            "line 14: expected one event as a JSON object, found missing field `epoch`",
+            "line 13: expected one event as a JSON object, found missing field `epoch`",
         ),
         (good.clone() + &"x".repeat(17 << 20), "line 19: expected one event a line, found no line end"),
     ];
