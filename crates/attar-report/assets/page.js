@@ -25,14 +25,14 @@
     return `rgba(${red}, ${green}, ${blue}, ${percent / 100})`;
   }
 
-  const axis = { gridcolor: "var(--grid)", zerolinecolor: "var(--rule)", linecolor: "var(--rule)" };
+  const axis = { gridcolor: "var(--grid)", linecolor: "var(--rule)", zeroline: false };
   const base = {
     autosize: true,
-    margin: { l: 48, r: 12, t: 16, b: 40 },
+    margin: { l: 48, r: 12, t: 28, b: 40 },
     paper_bgcolor: "rgba(0, 0, 0, 0)",
     plot_bgcolor: "rgba(0, 0, 0, 0)",
     font: { family: getComputedStyle(document.body).fontFamily, size: 12.5, color: "var(--ink)" },
-    legend: { orientation: "h", x: 0, xanchor: "left", y: 1.02, yanchor: "bottom" },
+    legend: { orientation: "h", x: 0, xanchor: "left", yref: "container", y: 0, yanchor: "bottom" },
     hoverlabel: { bgcolor: "var(--card)", bordercolor: "var(--rule)", font: { color: "var(--ink)" } },
     modebar: { bgcolor: "rgba(0, 0, 0, 0)", color: "var(--muted)", activecolor: "var(--ink)" },
     // A finger that meets a chart means to scroll the page.

@@ -24,7 +24,7 @@ pub(crate) fn block(block: &Block, number: &mut usize) -> String {
             figure(class, title, table(columns, rows), caption)
         }
         Block::KeyValues(values) => figure("", &values.title, pairs(values), ""),
-        Block::Claims(list) => figure("long", &list.title, claims(list), ""),
+        Block::Claims(list) => figure("claims", &list.title, claims(list), ""),
         Block::Note(text) => format!("<p class=\"note\">{}</p>\n", escape(text)),
         Block::Warning(text) => {
             format!("<p class=\"warning\" role=\"alert\"><strong>Warning:</strong> {}</p>\n", escape(text))
@@ -57,14 +57,14 @@ fn chart(
     mut figure: impl FnMut(&str, &str, String, &str) -> String,
 ) -> String {
     let many = if drawing.plots.len() > 1 { " many" } else { "" };
-    let mut content = format!("<div class=\"panels{many}\">\n");
-    for plot in &drawing.plots {
-        content.push_str(&panel(drawing.kind, title, plot));
-    }
+    let panels: String = drawing.plots.iter().map(|plot| panel(drawing.kind, title, plot)).collect();
+    let caption = element("p class=\"caption\"", format!("{caption} {}", drawing.key).trim());
     let numbers = table(&drawing.columns, &drawing.rows);
-    let _ = write!(content, "</div>\n{}", element("p class=\"caption\"", drawing.key));
-    let _ = write!(content, "<details><summary>The numbers</summary>\n{numbers}</details>\n");
-    figure("chart", title, content, caption)
+    let content = format!(
+        "<div class=\"panels{many}\">\n{panels}</div>\n{caption}\
+         <details><summary>The numbers</summary>\n{numbers}</details>\n"
+    );
+    figure(drawing.class, title, content, "")
 }
 
 fn panel(kind: &str, title: &str, plot: &Plot) -> String {
@@ -83,7 +83,7 @@ fn pictures(images: &Images) -> String {
     let mut html = String::from("<div class=\"scroll\" tabindex=\"0\"><table>\n");
     if !images.columns.is_empty() {
         let heads = images.columns.iter().map(|name| format!("<th scope=\"col\">{}</th>", escape(name)));
-        let _ = writeln!(html, "<thead><tr><td></td>{}</tr></thead>", heads.collect::<String>());
+        let _ = writeln!(html, "<thead><tr><th></th>{}</tr></thead>", heads.collect::<String>());
     }
     html.push_str("<tbody>\n");
     for row in &images.rows {

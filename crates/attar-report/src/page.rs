@@ -58,9 +58,11 @@ fn verdict(statements: &[Statement]) -> String {
         return String::new();
     }
     let item = |statement: &Statement| {
-        let (class, sign, _) = sign(statement.verdict);
+        let (class, sign, word) = sign(statement.verdict);
         let text = escape(&statement.text);
-        format!("<li class=\"{class}\"><span class=\"sign\" aria-hidden=\"true\">{sign}</span>{text}</li>\n")
+        format!(
+            "<li class=\"{class}\"><span class=\"sign\" role=\"img\" aria-label=\"{word}\">{sign}</span>{text}</li>\n"
+        )
     };
     format!("<ul class=\"verdict\">\n{}</ul>\n", statements.iter().map(item).collect::<String>())
 }

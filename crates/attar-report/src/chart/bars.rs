@@ -34,7 +34,7 @@ pub struct BarSeries {
     pub high: Vec<f64>,
     /// Whether it is there to be compared with: hatched, not filled.
     pub baseline: bool,
-    /// An index into the palette of eight.
+    /// An index into the palette of ten.
     pub colour: usize,
 }
 
@@ -54,13 +54,13 @@ impl Bars {
         };
         let columns = ["group", "series", self.y.name(), "low", "high"].map(str::to_owned).to_vec();
         let key = if baselines { "Hatched bars are baselines." } else { "" };
-        Drawing { kind: "Bar chart", plots: vec![plot], columns, rows: self.rows(), key }
+        Drawing { kind: "Bar chart", class: "chart", plots: vec![plot], columns, rows: self.rows(), key }
     }
 
     fn trace(&self, series: &BarSeries) -> Value {
         let pattern = if series.baseline { hatch(series.colour) } else { json!({}) };
         let fill = if series.baseline { translucent(series.colour) } else { colour(series.colour) };
-        let groups: Vec<String> = self.groups.iter().map(|group| plain(group)).collect();
+        let groups: Vec<String> = self.groups.iter().map(|group| wrapped(group)).collect();
         let mut trace = json!({
             "type": "bar", "name": plain(&series.name), "x": groups, "y": series.values,
             "marker": {
@@ -91,6 +91,18 @@ impl Bars {
         };
         self.groups.iter().enumerate().flat_map(of_group).collect()
     }
+}
+
+/// A group's name on lines of some ten characters, so that it stands level on a phone.
+fn wrapped(name: &str) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for word in name.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + word.chars().count() < 10 => *line = format!("{line} {word}"),
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines.iter().map(|line| plain(line)).collect::<Vec<_>>().join("<br>")
 }
 
 fn hatch(index: usize) -> Value {

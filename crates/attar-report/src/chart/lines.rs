@@ -42,7 +42,7 @@ pub struct Series {
     pub spread: Spread,
     /// Whether each value gets a dot.
     pub markers: bool,
-    /// An index into the palette of eight; it also sets the shape of the dots.
+    /// An index into the palette of ten; it also sets the shape of the dots.
     pub colour: usize,
     /// Of the line.
     pub dash: Dash,
@@ -114,7 +114,7 @@ impl Lines {
         }
         let rows = self.panels.iter().flat_map(|panel| rows(panel, columns.len())).collect();
         let plots = self.panels.iter().map(|panel| self.plot(panel, &range)).collect();
-        Drawing { kind: "Line chart", plots, columns, rows, key: "" }
+        Drawing { kind: "Line chart", class: "chart", plots, columns, rows, key: "" }
     }
 
     fn plot(&self, panel: &Panel, range: &Value) -> Plot {

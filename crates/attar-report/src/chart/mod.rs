@@ -10,7 +10,9 @@ use serde_json::{Value, json};
 pub(crate) struct Drawing {
     /// The kind of chart, for those who cannot see it.
     pub(crate) kind: &'static str,
-    /// One or more plots side by side: title, traces and layout, pictures.
+    /// How the style knows it.
+    pub(crate) class: &'static str,
+    /// One or more, side by side.
     pub(crate) plots: Vec<Plot>,
     /// The numbers behind it.
     pub(crate) columns: Vec<String>,
@@ -73,8 +75,8 @@ fn plain(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
-/// How many colours the page's style has: `--c0` to `--c7`.
-const COLOURS: usize = 8;
+/// How many colours the page's style has: `--c0` to `--c9`.
+const COLOURS: usize = 10;
 
 /// The page resolves this to the colour of that index, in light or dark.
 fn colour(index: usize) -> String {

@@ -51,6 +51,9 @@ pub enum Colouring {
     },
 }
 
+/// From blue to yellow, told apart by all; the page's style has it lighter in the dark.
+const SCALE: [(f64, &str); 3] = [(0.0, "var(--low)"), (0.5, "var(--middle)"), (1.0, "var(--high)")];
+
 impl Scatter {
     pub(crate) fn draw(&self) -> Drawing {
         let traces = match &self.colouring {
@@ -73,7 +76,7 @@ impl Scatter {
             pictures: self.thumbnails.iter().map(Image::data_uri).collect(),
         };
         let columns = ["class", "points", "mean x", "mean y"].map(str::to_owned).to_vec();
-        Drawing { kind: "Scatter plot", plots: vec![plot], columns, rows: self.rows(), key: "" }
+        Drawing { kind: "Scatter plot", class: "chart map", plots: vec![plot], columns, rows: self.rows(), key: "" }
     }
 
     fn everyone(&self) -> Vec<usize> {
@@ -111,7 +114,7 @@ impl Scatter {
         let bar = json!({ "title": title, "thickness": 12, "outlinewidth": 0 });
         let mut trace = self.trace(
             &self.everyone(),
-            json!({ "color": of, "colorscale": "Cividis", "showscale": true, "size": 7, "colorbar": bar }),
+            json!({ "color": of, "colorscale": SCALE, "showscale": true, "size": 7, "colorbar": bar }),
         );
         trace["name"] = json!(plain(name));
         trace
