@@ -165,7 +165,7 @@ pub enum Status {
 }
 
 /// A place in a run: epochs, then optimizer steps. Ordered in time.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Position {
     /// As the events count it.
     pub epoch: u64,

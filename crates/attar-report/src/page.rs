@@ -44,7 +44,11 @@ pub fn write(report: &Report, path: impl AsRef<Path>) -> Result<(), Error> {
         file.sync_all()?;
         fs::rename(&aside, path)
     };
-    save().map_err(|source| Error::Io { path: path.into(), source })
+    save().map_err(|source| {
+        // Best effort: the first error is the one to tell.
+        let _ = fs::remove_file(&aside);
+        Error::Io { path: path.into(), source }
+    })
 }
 
 fn section_html(number: usize, section: &Section, figures: &mut usize) -> String {

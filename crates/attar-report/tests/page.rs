@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 
@@ -97,7 +98,8 @@ const WATCH: &str = include_str!("watch.html");
 #[test]
 fn chromium_draws_every_figure_and_asks_for_nothing() {
     let Some(chromium) = ["chromium", "chromium-browser", "google-chrome"].into_iter().find(|name| runs(name)) else {
-        eprintln!("SKIPPED: no chromium on this machine, so no figure was drawn");
+        // Not `eprintln!`, which the test harness swallows.
+        writeln!(std::io::stderr(), "SKIPPED: no Chromium on this machine, so no figure was drawn").unwrap();
         return;
     };
     let folder = TempDir::new().unwrap();
@@ -134,8 +136,8 @@ fn look(chromium: &str, folder: &Path, page: &Path) -> serde_json::Value {
         .unwrap();
     let dom = String::from_utf8_lossy(&output.stdout);
     let seen = dom.split("data-seen=\"").nth(1).and_then(|rest| rest.split('"').next());
-    let seen = seen.unwrap_or_else(|| panic!("the page never loaded: {}", String::from_utf8_lossy(&output.stderr)));
-    serde_json::from_str(&decode(seen)).unwrap()
+    assert!(seen.is_some(), "the page never loaded: {}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_str(&decode(seen.unwrap())).unwrap()
 }
 
 /// Undoes `encodeURIComponent`.

@@ -25,7 +25,7 @@ pub struct Lines {
 pub struct Panel {
     /// What sets it apart from the others; may be empty.
     pub title: String,
-    /// The curves.
+    /// The curves; of one with more than 100 points the table under the chart shows some.
     pub series: Vec<Series>,
 }
 
@@ -104,6 +104,18 @@ impl Spread {
     }
 }
 
+/// The most rows that one curve gets in the table under the chart.
+const MOST_ROWS: usize = 100;
+
+impl Series {
+    /// Which points the table shows: all, or evenly spaced ones with the first and the last.
+    fn shown(&self) -> impl Iterator<Item = usize> {
+        let count = self.x.len();
+        let stride = count.div_ceil(MOST_ROWS).max(1);
+        (0..count).filter(move |i| i.is_multiple_of(stride) || i + 1 == count)
+    }
+}
+
 impl Lines {
     pub(crate) fn draw(&self) -> Drawing {
         let range = self.y_range();
@@ -121,7 +133,7 @@ impl Lines {
         let mut y = self.y.layout();
         y["range"] = range.clone();
         let bands = panel.series.iter().filter_map(|series| self.band(series));
-        let curves = panel.series.iter().map(|series| curve(series));
+        let curves = panel.series.iter().map(curve);
         let names: Vec<&str> = panel.series.iter().map(|series| series.name.as_str()).collect();
         Plot {
             title: panel.title.clone(),
@@ -199,9 +211,9 @@ fn rows(panel: &Panel, columns: usize) -> Vec<Vec<String>> {
     };
     let rows = panel.series.iter().flat_map(|series| {
         let (low, high) = series.spread.edges();
-        series.x.iter().zip(&series.y).enumerate().map(move |(i, (x, y))| {
-            let edge = |edge: &[f64]| edge.get(i).map_or(String::new(), |&value| number(value));
-            let mut row = vec![name(series), number(*x), number(*y), edge(low), edge(high)];
+        series.shown().map(move |i| {
+            let at = |values: &[f64]| values.get(i).map_or(String::new(), |&value| number(value));
+            let mut row = vec![name(series), at(&series.x), at(&series.y), at(low), at(high)];
             row.truncate(columns);
             row
         })
