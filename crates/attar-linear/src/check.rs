@@ -35,6 +35,14 @@ fn first_non_finite(rows: MatRef<'_, f32>, row: usize) -> Error {
     Error::NonFinite { row, column, value: f64::from(rows[(row, column)]) }
 }
 
+/// Refuses the first target that is not finite.
+pub(crate) fn finite_targets(targets: &[f64]) -> Result<(), Error> {
+    match targets.iter().position(|t| !t.is_finite()) {
+        Some(row) => Err(Error::Target { row, value: targets[row] }),
+        None => Ok(()),
+    }
+}
+
 /// Refuses a matrix of another width than the model's.
 pub(crate) fn features(rows: MatRef<'_, f32>, expected: usize) -> Result<(), Error> {
     if rows.ncols() == expected { Ok(()) } else { Err(Error::Features { expected, found: rows.ncols() }) }

@@ -33,6 +33,14 @@ pub enum Error {
         /// The value itself.
         value: f64,
     },
+    /// A regression target that is NaN or infinite.
+    #[error("expected finite targets, got {value} at row {row}")]
+    Target {
+        /// Row, from 0.
+        row: usize,
+        /// The value itself.
+        value: f64,
+    },
     /// Two lists that belong together differ in length.
     #[error("expected {expected} {what}, got {found}")]
     Length {

@@ -8,10 +8,13 @@
 //! The same input and seed give the same bits at any number of threads: work is split into fixed blocks and sums are
 //! taken in a fixed order.
 
+mod basis;
 mod blocks;
 mod check;
 mod covariance;
 mod error;
+mod exponential;
+mod folds;
 mod health;
 mod interval;
 mod linear_probe;

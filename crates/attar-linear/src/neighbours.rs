@@ -1,7 +1,7 @@
 //! Classification by the nearest neighbours.
 
 use faer::linalg::matmul::matmul;
-use faer::{Accum, Mat, MatRef, Par};
+use faer::{Accum, ColMut, Mat, MatRef, Par, RowRef};
 use rayon::prelude::*;
 
 use crate::blocks::row_blocks;
@@ -24,11 +24,11 @@ pub struct KNearest {
 pub struct FittedKNearest {
     k: usize,
     classes: usize,
+    /// Less `origin`, which keeps the products below small.
     codes: Mat<f32>,
-    /// Half the squared length of each training row.
+    /// Half the squared length of each row of `codes`.
     half_squares: Vec<f32>,
     labels: Vec<u32>,
-    /// The training mean, which distances are measured from: it keeps the products below small.
     origin: Vec<f64>,
 }
 
@@ -79,24 +79,43 @@ impl FittedKNearest {
             let rows = self.codes.as_ref().subrows(start, length);
             matmul(products, Accum::Replace, rows, queries.transpose(), -1.0, Par::Seq);
         }
-        ranks.col_iter().map(|column| self.vote(column.iter().copied())).collect()
+        let predict_query = |(query, column): (usize, ColMut<'_, f32>)| {
+            let ranks: Vec<f32> = column.iter().zip(&self.half_squares).map(|(p, h)| h + p).collect();
+            self.vote(&self.nearest(&ranks, queries.row(query)))
+        };
+        ranks.col_iter_mut().enumerate().map(predict_query).collect()
     }
 
-    fn vote(&self, products: impl Iterator<Item = f32>) -> u32 {
-        let mut nearest: Vec<(f32, usize)> = Vec::with_capacity(self.k + 1);
-        for (row, product) in products.enumerate() {
-            let rank = self.half_squares[row] + product;
-            if nearest.len() == self.k && rank >= nearest[self.k - 1].0 {
-                continue;
-            }
-            let place = nearest.partition_point(|(other, _)| *other <= rank);
-            nearest.insert(place, (rank, row));
-            nearest.truncate(self.k);
-        }
+    /// The rows of the `k` least distances. Ranks carry rounding error, so every row within its bound of the k-th rank
+    /// is a candidate, and candidates are compared by their distance in `f64`.
+    fn nearest(&self, ranks: &[f32], query: RowRef<'_, f32>) -> Vec<usize> {
+        let mut sorted = ranks.to_vec();
+        let (_, &mut last, _) = sorted.select_nth_unstable_by(self.k - 1, f32::total_cmp);
+        let largest = self.half_squares.iter().copied().fold(0.0, f32::max);
+        let length = query.iter().map(|q| q * q).sum::<f32>();
+        let bound = last + 2.0 * f32::EPSILON * ranks_error_terms(query.ncols()) * (largest + length);
+        let distance = |row: usize| {
+            let squares = self.codes.row(row).iter().zip(query.iter());
+            squares.map(|(t, q)| (f64::from(*t) - f64::from(*q)).powi(2)).sum::<f64>()
+        };
+        let candidates = (0..ranks.len()).filter(|&row| ranks[row] <= bound);
+        let mut candidates: Vec<(f64, usize)> = candidates.map(|row| (distance(row), row)).collect();
+        candidates.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        candidates.truncate(self.k);
+        candidates.into_iter().map(|(_, row)| row).collect()
+    }
+
+    fn vote(&self, nearest: &[usize]) -> u32 {
         let mut votes = vec![0.0; self.classes];
-        nearest.iter().for_each(|&(_, row)| votes[self.labels[row] as usize] += 1.0);
+        nearest.iter().for_each(|&row| votes[self.labels[row] as usize] += 1.0);
         crate::logits::largest(votes.into_iter())
     }
+}
+
+/// Roundings that a product over so many features can gather, with room to spare: errors mostly cancel, so their
+/// number grows as the root.
+fn ranks_error_terms(features: usize) -> f32 {
+    8.0 + 2.0 * (features as f32).sqrt()
 }
 
 fn shifted(codes: MatRef<'_, f32>, origin: &[f64]) -> Mat<f32> {

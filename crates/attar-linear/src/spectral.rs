@@ -1,9 +1,10 @@
-//! The symmetric eigenproblem, single-threaded so that its bits do not depend on the machine's load or cores.
+//! Decompositions of symmetric matrices, single-threaded so that its bits do not depend on the machine's load or cores.
 
 use faer::diag::Diag;
 use faer::dyn_stack::{MemBuffer, MemStack};
+use faer::linalg::cholesky::llt;
 use faer::linalg::evd::{ComputeEigenvectors, self_adjoint_evd, self_adjoint_evd_scratch};
-use faer::{Mat, MatRef, Par};
+use faer::{Mat, MatMut, MatRef, Par};
 
 use crate::Error;
 
@@ -42,4 +43,17 @@ fn decompose(symmetric: MatRef<'_, f64>, vectors: Option<&mut Mat<f64>>) -> Resu
     )
     .map_err(|_| Error::Decomposition { what: "eigendecomposition", size: n })?;
     Ok(values.column_vector().iter().rev().copied().collect())
+}
+
+/// Solves `matrix · x = right` in place for a positive definite matrix, of which the lower triangle is read and
+/// overwritten.
+pub(crate) fn cholesky_solve(mut matrix: MatMut<'_, f64>, right: MatMut<'_, f64>) -> Result<(), Error> {
+    let size = matrix.nrows();
+    let scratch = llt::factor::cholesky_in_place_scratch::<f64>(size, Par::Seq, Default::default());
+    let mut memory = MemBuffer::new(scratch);
+    let stack = MemStack::new(&mut memory);
+    llt::factor::cholesky_in_place(matrix.as_mut(), Default::default(), Par::Seq, stack, Default::default())
+        .map_err(|_| Error::Decomposition { what: "Cholesky decomposition", size })?;
+    llt::solve::solve_in_place(matrix.as_ref(), right, Par::Seq, stack);
+    Ok(())
 }

@@ -1,0 +1,18 @@
+//! Dealing rows to folds.
+
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+
+/// The fold of each row: rows are shuffled, sorted by label, and dealt in turn, so that every fold has each label as
+/// often as any other, give or take one, and folds differ by at most one row.
+pub(crate) fn stratified(labels: &[u32], folds: usize, seed: u64) -> Vec<u32> {
+    let mut order: Vec<usize> = (0..labels.len()).collect();
+    order.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
+    order.sort_by_key(|&row| labels[row]);
+    let mut fold_of = vec![0; labels.len()];
+    for (place, row) in order.into_iter().enumerate() {
+        fold_of[row] = (place % folds) as u32;
+    }
+    fold_of
+}
