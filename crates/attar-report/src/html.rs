@@ -81,3 +81,37 @@ pub(crate) fn number(value: f64) -> String {
         _ => format!("{value:.3e}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_keep_four_significant_digits() {
+        let cases = [
+            (0.0, "0"),
+            (-12.0, "-12"),
+            (231.04, "231.0"),
+            (0.0058312, "0.005831"),
+            (0.91349, "0.9135"),
+            (5e-4, "5.000e-4"),
+            (-1234567.8, "-1.235e6"),
+            (f64::NAN, "NaN"),
+        ];
+        for (value, expected) in cases {
+            assert_eq!(number(value), expected);
+        }
+    }
+
+    #[test]
+    fn holes_are_filled_once() {
+        assert_eq!(fill("a{{x}}b{{y}}c{{z}}", &[("x", "{{y}}"), ("y", "2")]), "a{{y}}b2c");
+    }
+
+    #[test]
+    fn only_columns_of_numbers_are_aligned_as_numbers() {
+        let rows = [["1a", "2.5", "x"], ["b", "", "3"], ["c", "-7 %", "4"]];
+        let rows = rows.map(|row| row.map(str::to_owned).to_vec());
+        assert_eq!([0, 1, 2].map(|column| class_of(column, &rows)), ["", " class=\"number\"", ""]);
+    }
+}

@@ -56,7 +56,6 @@ fn text_stays_text() {
     let section = Section { title: text(), text: vec![text()], blocks };
     let page = render(&Report { title: text(), subtitle: text(), verdict: vec![], sections: vec![section] });
     let own = own_text(&page);
-    assert!(!own.contains("alert('x')") || !own.contains("<script>alert"));
     assert!(!own.contains("<!--") && !own.contains("<b>"));
     // The data of the plot, plotly and what drives it: no script more, none less.
     assert_eq!((page.matches("<script").count(), page.matches("</script>").count()), (3, 3));

@@ -109,3 +109,30 @@ fn hatch(index: usize) -> Value {
     const SHAPES: [&str; 6] = ["/", "\\", "x", ".", "-", "|"];
     json!({ "shape": SHAPES[index % SHAPES.len()], "fgcolor": colour(index), "fillmode": "overlay", "size": 7 })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn baselines_are_hatched_and_said_to_be() {
+        let series = |baseline| BarSeries {
+            name: "s".into(),
+            values: vec![0.5, f64::NAN],
+            low: vec![0.25, f64::NAN],
+            high: vec![1.5, f64::NAN],
+            baseline,
+            colour: 1,
+        };
+        let groups = vec!["k nearest <neighbours>".to_owned(), "ridge".to_owned()];
+        let bars = Bars { groups, series: vec![series(false), series(true)], ..Bars::default() };
+        let drawing = bars.draw();
+        let [learned, baseline] = &drawing.plots[0].traces[..] else { panic!("expected two traces") };
+        assert_eq!(learned["x"], json!(["k nearest<br>&lt;neighbours&gt;", "ridge"]));
+        assert_eq!(learned["error_y"]["array"], json!([1.0, null]));
+        assert_eq!(learned["error_y"]["arrayminus"], json!([0.25, null]));
+        assert!(learned["marker"]["pattern"]["shape"].is_null() && !baseline["marker"]["pattern"]["shape"].is_null());
+        assert!(!drawing.key.is_empty());
+        assert_eq!(drawing.rows[1], ["k nearest <neighbours>", "s", "0.5000", "0.2500", "1.500"]);
+    }
+}

@@ -220,3 +220,64 @@ fn rows(panel: &Panel, columns: usize) -> Vec<Vec<String>> {
     });
     rows.collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(spread: Spread, y: Axis, panels: usize) -> Lines {
+        let series =
+            Series { name: "a<b".into(), x: vec![0.0, 1.0, 2.0], y: vec![4.0, 2.0, 1.0], spread, ..Series::default() };
+        let panel = Panel { title: "p".into(), series: vec![series] };
+        Lines { y, panels: vec![panel; panels], ..Lines::default() }
+    }
+
+    #[test]
+    fn a_band_goes_out_above_and_back_below() {
+        let spread = Spread::Band { low: vec![3.0, 1.0, 0.0], high: vec![6.0, 3.0, 2.0] };
+        let band = &lines(spread.clone(), Axis::linear("y"), 1).draw().plots[0].traces[0];
+        assert_eq!(band["x"], json!([0.0, 1.0, 2.0, 2.0, 1.0, 0.0]));
+        assert_eq!(band["y"], json!([6.0, 3.0, 2.0, 0.0, 1.0, 3.0]));
+        // A logarithmic axis has no place for the last point's lower edge.
+        let band = &lines(spread, Axis::log("y"), 1).draw().plots[0].traces[0];
+        assert_eq!(band["y"], json!([6.0, 3.0, 1.0, 3.0]));
+    }
+
+    #[test]
+    fn intervals_are_told_as_lengths() {
+        let spread = Spread::Bars { low: vec![3.5, 1.0, 0.0], high: vec![4.25, 2.5, 3.0] };
+        let curve = &lines(spread, Axis::linear("y"), 1).draw().plots[0].traces[0];
+        assert_eq!(curve["error_y"]["array"], json!([0.25, 0.5, 2.0]));
+        assert_eq!(curve["error_y"]["arrayminus"], json!([0.5, 1.0, 1.0]));
+        assert_eq!(curve["name"], "a&lt;b");
+    }
+
+    #[test]
+    fn panels_share_one_range() {
+        let plots = lines(Spread::None, Axis::linear("y"), 2).draw().plots;
+        for plot in &plots {
+            assert_eq!(plot.layout["yaxis"]["range"], json!([0.85, 4.15]));
+        }
+        assert_eq!(lines(Spread::None, Axis::linear("y"), 1).draw().plots[0].layout["yaxis"]["range"], Value::Null);
+    }
+
+    #[test]
+    fn the_table_has_the_numbers_and_not_too_many() {
+        let drawing = lines(Spread::None, Axis::log("loss"), 1).draw();
+        assert_eq!(drawing.columns, ["series", "value", "loss"]);
+        assert_eq!(drawing.rows[1], ["p, a<b", "1", "2"]);
+        for count in [0, 1, 99, 100, 101, 250, 50_001] {
+            let series = Series { x: vec![0.0; count], ..Series::default() };
+            let shown: Vec<usize> = series.shown().collect();
+            assert!(
+                shown.len() <= MOST_ROWS + 1 && shown.len() >= count.min(MOST_ROWS / 2),
+                "{count}: {}",
+                shown.len()
+            );
+            assert_eq!(
+                (shown.first().copied(), shown.last().copied()),
+                ((count > 0).then_some(0), count.checked_sub(1))
+            );
+        }
+    }
+}

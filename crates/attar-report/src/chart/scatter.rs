@@ -102,7 +102,7 @@ impl Scatter {
     fn trace(&self, members: &[usize], marker: Value) -> Value {
         let at = |axis: usize| members.iter().map(|&i| self.points[i][axis]).collect::<Vec<f64>>();
         let names: Vec<String> = members.iter().filter_map(|&i| self.names.get(i)).map(|name| plain(name)).collect();
-        let hover = if names.is_empty() { "(%{x:.3g}, %{y:.3g})" } else { "%{text}" };
+        let hover = if names.is_empty() { "(%{x:.3g}, %{y:.3g})" } else { "%{text}<extra></extra>" };
         json!({
             "type": "scatter", "mode": "markers", "x": at(0), "y": at(1),
             "text": names, "customdata": members, "hovertemplate": hover, "marker": marker,
@@ -141,4 +141,23 @@ fn class_trace(scatter: &Scatter, class: usize, name: Option<&String>, members: 
     let mut trace = scatter.trace(members, marker);
     trace["name"] = json!(name.map_or_else(|| class.to_string(), |name| plain(name)));
     trace
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn classes_are_traces_that_know_their_points() {
+        let colouring = Colouring::Classes { names: vec!["cat".into(), "dog".into()], of: vec![1, 0, 1, 5] };
+        let points = vec![[1.0, 10.0], [2.0, 20.0], [4.0, 40.0], [7.0, 70.0]];
+        let drawing = Scatter { points, colouring, ..Scatter::default() }.draw();
+        let [cat, dog, other] = &drawing.plots[0].traces[..] else { panic!("expected three traces") };
+        assert_eq!((&cat["name"], &dog["name"], &other["name"]), (&json!("cat"), &json!("dog"), &json!("5")));
+        assert_eq!(
+            (&dog["x"], &dog["y"], &dog["customdata"]),
+            (&json!([1.0, 4.0]), &json!([10.0, 40.0]), &json!([0, 2]))
+        );
+        assert_eq!(drawing.rows[1], ["dog", "2", "2.500", "25"]);
+    }
 }
