@@ -77,6 +77,19 @@ pub enum Layout {
     Synthetic,
 }
 
+impl fmt::Display for Layout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Layout::Table => f.write_str("a table"),
+            Layout::Vectors => f.write_str("vectors"),
+            Layout::Image { height, width, channels } => {
+                write!(f, "images of {width}x{height} pixels with {channels} channels")
+            }
+            Layout::Synthetic => f.write_str("synthetic samples"),
+        }
+    }
+}
+
 /// A feature: a numeric column of the source, or one level of a text column.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Column {
@@ -157,6 +170,14 @@ impl Labels {
     /// Whether there are no rows.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Names of the classes; `None` for numbers.
+    pub fn names(&self) -> Option<&[String]> {
+        match self {
+            Labels::Classes { names, .. } => Some(names),
+            Labels::Numbers(_) => None,
+        }
     }
 
     /// What a probe needs of these rows: for classes, at least two different ones.

@@ -1,7 +1,9 @@
 //! IDX, the format of MNIST: a big-endian header of type and sizes, then the numbers.
 
 use crate::Error;
-use std::io::{ErrorKind, Read};
+use flate2::read::MultiGzDecoder;
+use std::fs::File;
+use std::io::{BufReader, ErrorKind, Read};
 use std::path::Path;
 
 /// An array as its file has it.
@@ -45,6 +47,13 @@ impl Kind {
     }
 }
 
+/// Reads an IDX file, plain or gzip.
+pub(crate) fn open(path: &Path, gzip: bool) -> Result<Idx, Error> {
+    let file = File::open(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+    let file = BufReader::new(file);
+    if gzip { Idx::read(path, MultiGzDecoder::new(file)) } else { Idx::read(path, file) }
+}
+
 /// Whether a file that begins with these bytes is IDX: two zeros, a known type, at least one dimension.
 pub(crate) fn recognise(start: &[u8]) -> bool {
     matches!(start, [0, 0, code, rank, ..] if Kind::of(*code).is_some() && (1..=8).contains(rank))
@@ -68,6 +77,11 @@ impl Idx {
     /// The stored bytes if the numbers are unsigned bytes, else the array back.
     pub(crate) fn into_bytes(self) -> Result<Vec<u8>, Self> {
         if self.kind == Kind::U8 { Ok(self.bytes) } else { Err(self) }
+    }
+
+    /// Whether the numbers are unsigned bytes.
+    pub(crate) fn is_bytes(&self) -> bool {
+        self.kind == Kind::U8
     }
 
     /// The numbers in order.

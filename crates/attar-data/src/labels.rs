@@ -1,6 +1,6 @@
 //! When labels are classes and when they are numbers.
 
-use crate::{Error, Labels};
+use crate::Labels;
 use std::collections::{BTreeMap, HashMap};
 
 /// Whole numbers with at most this many distinct values are classes.
@@ -77,13 +77,13 @@ impl Classes {
 }
 
 /// Gives labels the class numbers that a trained model knows; classes that it does not know come after them.
-pub(crate) fn with_known_names(labels: Labels, known: &[String]) -> Result<Labels, Error> {
+pub(crate) fn with_known_names(labels: Labels, known: &[String]) -> Labels {
     let mut classes = Classes::known(known);
     match labels {
         Labels::Classes { names, of } => of.iter().for_each(|&class| classes.push(&names[class as usize])),
         Labels::Numbers(numbers) => numbers.iter().for_each(|number| classes.push(&number.to_string())),
     }
-    Ok(classes.finish())
+    classes.finish()
 }
 
 #[cfg(test)]
@@ -113,7 +113,7 @@ mod tests {
         let Labels::Classes { names, of } = &labels else { panic!("{labels:?}") };
         assert_eq!((names.join(" ").as_str(), &of[..]), ("ant cat dog", &[2, 1, 2, 0][..]));
         let known = ["dog".to_owned(), "ant".to_owned()];
-        let Labels::Classes { names, of } = with_known_names(labels, &known).unwrap() else { panic!() };
+        let Labels::Classes { names, of } = with_known_names(labels, &known) else { panic!() };
         assert_eq!((names.join(" ").as_str(), &of[..]), ("dog ant cat", &[0, 2, 0, 1][..]));
     }
 }

@@ -2,25 +2,45 @@
 //!
 //! Data is `[samples, features]`, row-major, read as `f32`. This crate knows nothing of networks, tensors or reports.
 
-mod budget;
-mod dataset;
-mod digits;
-mod error;
-mod idx;
-mod mnist;
 mod open;
 mod options;
+
+mod dataset;
+mod labels;
+mod missing;
+mod values;
+
+mod array;
+mod columnar;
+mod delimited;
+mod idx;
+mod images;
+mod npy;
+mod npz;
+mod table;
+
+mod catalogue;
+mod digits;
+pub mod fetch;
+mod mnist;
+mod synthetic;
+
+mod budget;
 mod preprocessing;
 pub mod random;
 mod split;
-mod synthetic;
-mod values;
+
+mod error;
+mod output;
 
 pub use budget::{Budget, label_budgets, parse_budgets};
+pub use catalogue::{Entry, Location, cache_folder, catalogue};
 pub use dataset::{Column, Dataset, Labels, Layout, Schema};
 pub use error::Error;
+pub use npy::Mapped;
 pub use open::{open, open_like};
 pub use options::{Categorical, Impute, ReadOptions};
+pub use output::{OutTable, write_table};
 pub use preprocessing::{Prepared, Preprocessing, Scaling};
 pub use split::{Split, SplitFractions, split};
 pub use synthetic::Synthetic;

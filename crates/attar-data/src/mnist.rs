@@ -1,28 +1,91 @@
-//! The full MNIST from its four files.
+//! The full MNIST from its four files: under the data folder, in the cache, or fetched.
 
-use crate::idx::Idx;
-use crate::{Dataset, Error, digits};
-use flate2::read::MultiGzDecoder;
-use std::fs::File;
+use crate::fetch::{MNIST_FILES, MNIST_MIRRORS, fetch};
+use crate::{Dataset, Error, cache_folder, digits, idx};
 use std::path::{Path, PathBuf};
 
 /// MNIST: rows 0..60,000 from the training files, 60,000..70,000 from the test files.
 pub(crate) fn mnist(data_dir: Option<&Path>) -> Result<Dataset, Error> {
-    let folder = data_dir.unwrap_or(Path::new("."));
-    let read = |part: &str| {
-        let path = find(folder, part);
-        let file = File::open(&path).map_err(|source| Error::Io { path: path.clone(), source })?;
-        Idx::read(&path, MultiGzDecoder::new(file))
+    mnist_from(data_dir, &cache_folder().join("mnist"), &MNIST_MIRRORS)
+}
+
+fn mnist_from(data_dir: Option<&Path>, cache: &Path, mirrors: &[&str]) -> Result<Dataset, Error> {
+    let nearby = data_dir.map(|folder| [folder.to_owned(), folder.join("mnist")]);
+    let places = nearby.into_iter().flatten().chain([cache.to_owned()]);
+    if let Some(folder) = places.into_iter().find(|folder| is_mnist(folder)) {
+        return read_folder(&folder);
+    }
+    for file in MNIST_FILES {
+        fetch(file, mirrors, cache, &mut |_, _| {}).map_err(|error| Error::NoMnist {
+            reason: error.to_string(),
+            files: MNIST_FILES.map(|file| file.name).join(", "),
+            folder: cache.to_owned(),
+        })?;
+    }
+    read_folder(cache)
+}
+
+/// Where `mnist` would be read from without fetching.
+pub(crate) fn local_folder(data_dir: Option<&Path>) -> Option<PathBuf> {
+    let nearby = data_dir.map(|folder| [folder.to_owned(), folder.join("mnist")]);
+    nearby.into_iter().flatten().chain([cache_folder().join("mnist")]).find(|folder| is_mnist(folder))
+}
+
+/// Whether a folder holds the four files.
+pub(crate) fn is_mnist(folder: &Path) -> bool {
+    MNIST_FILES.iter().all(|file| find(folder, file.name).is_some())
+}
+
+/// Reads the four files of a folder.
+pub(crate) fn read_folder(folder: &Path) -> Result<Dataset, Error> {
+    let read = |name: &str| {
+        let path = find(folder, name).unwrap_or_else(|| folder.join(name));
+        let gzip = path.extension().is_some_and(|ending| ending == "gz");
+        idx::open(&path, gzip)
     };
-    let images = vec![read("train-images-idx3-ubyte")?, read("t10k-images-idx3-ubyte")?];
-    let labels = vec![read("train-labels-idx1-ubyte")?, read("t10k-labels-idx1-ubyte")?];
+    let [train_images, train_labels, test_images, test_labels] = MNIST_FILES.map(|file| file.name);
+    let images = vec![read(train_images)?, read(test_images)?];
+    let labels = vec![read(train_labels)?, read(test_labels)?];
     let train = images[0].shape[0];
     let mut dataset = digits::dataset_of("mnist", images, labels)?;
     dataset.test_rows = Some(train..dataset.samples());
     Ok(dataset)
 }
 
-fn find(folder: &Path, part: &str) -> PathBuf {
-    let plain = folder.join(format!("{part}.gz"));
-    if plain.exists() { plain } else { folder.join(format!("mnist-{part}.gz")) }
+/// The file under its official name, with `mnist-` before it, or unpacked.
+fn find(folder: &Path, name: &str) -> Option<PathBuf> {
+    let unpacked = name.trim_end_matches(".gz");
+    let names = [name.to_owned(), format!("mnist-{name}"), unpacked.to_owned(), unpacked.replace("-idx", ".idx")];
+    names.into_iter().map(|name| folder.join(name)).find(|path| path.is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_network_the_error_says_where_the_files_belong() {
+        let cache = tempfile::tempdir().unwrap();
+        // The port of discarded data: nothing listens there.
+        let error = mnist_from(None, cache.path(), &["http://127.0.0.1:9"]).unwrap_err();
+        let message = error.to_string();
+        assert!(matches!(error, Error::NoMnist { .. }));
+        assert!(message.contains("train-images-idx3-ubyte.gz"), "{message}");
+        assert!(message.contains(&cache.path().display().to_string()), "{message}");
+        assert_eq!(std::fs::read_dir(cache.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn the_four_files_are_found_and_read() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
+        if !is_mnist(&folder) {
+            eprintln!("skipped: no MNIST in {}", folder.display());
+            return;
+        }
+        let set = mnist_from(Some(&folder), Path::new("/nonexistent"), &[]).unwrap();
+        assert_eq!((set.samples(), set.features(), set.test_rows.clone()), (70_000, 784, Some(60_000..70_000)));
+        for file in MNIST_FILES {
+            assert_eq!(crate::fetch::unpacked_sha256(&find(&folder, file.name).unwrap()).unwrap(), file.sha256);
+        }
+    }
 }

@@ -98,7 +98,8 @@ impl Header {
         let (text, offset) = split_header(bytes).ok_or_else(|| fault("the header is cut short".to_owned()))?;
         let value = |key| entry(text, key).ok_or_else(|| fault(format!("the header has no `{key}`")));
         let number = number_type(value("descr")?).map_err(fault)?;
-        let shape = shape(value("shape")?).ok_or_else(|| fault("the header's shape is no tuple of sizes".to_owned()))?;
+        let shape =
+            shape(value("shape")?).ok_or_else(|| fault("the header's shape is no tuple of sizes".to_owned()))?;
         if value("fortran_order")?.starts_with("True") && shape.len() > 1 {
             return Err(Error::FortranOrder { path: path.to_owned() });
         }
@@ -106,16 +107,18 @@ impl Header {
         let held = bytes.len() - offset;
         match promised {
             Some(promised) if promised <= held as u128 => Ok(Header { number, shape, offset }),
-            promised => {
-                Err(Error::NpySize { path: path.to_owned(), promised: promised.unwrap_or(u128::MAX), held: held as u64 })
-            }
+            promised => Err(Error::NpySize {
+                path: path.to_owned(),
+                promised: promised.unwrap_or(u128::MAX),
+                held: held as u64,
+            }),
         }
     }
 }
 
 fn split_header(bytes: &[u8]) -> Option<(&str, usize)> {
     let rest = bytes.strip_prefix(MAGIC)?;
-    let (start, length) = match *rest {
+    let (start, length): (usize, usize) = match *rest {
         [1, _, a, b, ..] => (10, u16::from_le_bytes([a, b]) as usize),
         [2 | 3, _, a, b, c, d, ..] => (12, u32::from_le_bytes([a, b, c, d]) as usize),
         _ => return None,

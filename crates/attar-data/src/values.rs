@@ -1,5 +1,6 @@
 //! The numbers of a data set, `[samples, features]`, wherever they lie.
 
+use crate::npy::Mapped;
 use sha2::{Digest, Sha256};
 
 /// Numbers in memory, row-major `[samples, features]`; NaN where one is missing.
@@ -28,6 +29,8 @@ pub enum Values {
     Memory(Matrix),
     /// Pixels in memory.
     Bytes(Bytes),
+    /// Rows of a memory-mapped NPY file, copied only when they are read.
+    Mapped(Mapped),
 }
 
 impl Values {
@@ -36,6 +39,7 @@ impl Values {
         match self {
             Values::Memory(matrix) => rows_of(matrix.data.len(), matrix.features),
             Values::Bytes(bytes) => rows_of(bytes.data.len(), bytes.features),
+            Values::Mapped(mapped) => mapped.samples(),
         }
     }
 
@@ -44,6 +48,7 @@ impl Values {
         match self {
             Values::Memory(matrix) => matrix.features,
             Values::Bytes(bytes) => bytes.features,
+            Values::Mapped(mapped) => mapped.features(),
         }
     }
 
@@ -71,6 +76,7 @@ impl Values {
                     *out = f32::from(byte) / 255.0;
                 }
             }
+            Values::Mapped(mapped) => mapped.read_row(row, out),
         }
     }
 }
@@ -95,6 +101,10 @@ impl Values {
             Values::Bytes(bytes) => {
                 hash.update(b"u8");
                 hash.update(&bytes.data);
+            }
+            Values::Mapped(mapped) => {
+                hash.update(b"npy");
+                mapped.blocks().for_each(|block| hash.update(block));
             }
         }
     }
