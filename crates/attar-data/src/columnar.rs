@@ -1,6 +1,6 @@
 //! Parquet tables: numbers, text and lists of numbers, read a batch at a time, row group by row group.
 
-use crate::table::Cell;
+use crate::table::{Cell, Visitor};
 use crate::{Categorical, Error};
 use arrow_array::types::*;
 use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, RecordBatch, cast::AsArray};
@@ -55,7 +55,7 @@ impl Columnar {
     }
 
     /// Shows every row to `visitor`, counted from 0.
-    pub(crate) fn visit(&self, visitor: &mut dyn FnMut(u64, &[Cell]) -> Result<(), Error>) -> Result<(), Error> {
+    pub(crate) fn visit(&self, visitor: &mut Visitor) -> Result<(), Error> {
         let mut row = 0;
         for batch in reader(&self.path, self.fields.iter().map(|(number, _)| *number))? {
             let batch = batch.map_err(|error| parquet_error(&self.path, &error))?;

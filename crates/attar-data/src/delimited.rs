@@ -1,6 +1,6 @@
 //! CSV and its cousins: separator and header are found out, rows are streamed.
 
-use crate::table::Cell;
+use crate::table::{Cell, Visitor};
 use crate::{Error, Schema};
 use csv::{ErrorKind, Reader, ReaderBuilder, StringRecord, Trim};
 use flate2::read::MultiGzDecoder;
@@ -30,14 +30,17 @@ impl Delimited {
         if !file.reader()?.read_record(&mut first).map_err(|error| file.error(error))? {
             return Err(Error::Empty { path: path.to_owned(), samples: 0, features: 0 });
         }
-        let known = |schema: &Schema| schema.columns.iter().all(|column| first.iter().any(|name| name == column.name));
+        let known = |schema: &Schema| {
+            let names: HashSet<&str> = first.iter().collect();
+            schema.columns.iter().all(|column| names.contains(column.name.as_str()))
+        };
         file.header = header.unwrap_or_else(|| schema.is_some_and(known) || looks_like_names(&first));
         file.columns = names(path, &first, file.header)?;
         Ok(file)
     }
 
-    /// Shows every row to `visitor`, with its line.
-    pub(crate) fn visit(&self, visitor: &mut dyn FnMut(u64, &[Cell]) -> Result<(), Error>) -> Result<(), Error> {
+    /// Shows every row to `visitor`, with the byte that it begins at; [`Self::line_of`] makes a line of that.
+    pub(crate) fn visit(&self, visitor: &mut Visitor) -> Result<(), Error> {
         let mut reader = self.reader()?;
         let mut record = StringRecord::new();
         let mut skip = self.header;
@@ -45,11 +48,25 @@ impl Delimited {
             if std::mem::take(&mut skip) {
                 continue;
             }
-            let line = record.position().map_or(0, csv::Position::line);
+            let start = record.position().map_or(0, csv::Position::byte);
             let cells: Vec<Cell> = record.iter().map(Cell::of_text).collect();
-            visitor(line, &cells)?;
+            visitor(start, &cells)?;
         }
         Ok(())
+    }
+
+    /// The line, from 1, of the record that begins at a byte. Read again from the start, for a message: the reader's own
+    /// count takes no notice of blank lines and of line ends of two bytes.
+    pub(crate) fn line_of(&self, start: u64) -> u64 {
+        let Ok(file) = self.open_file() else { return 0 };
+        let mut line = 1;
+        for (byte, number) in BufReader::new(file).bytes().map_while(Result::ok).zip(0..) {
+            if number >= start && !matches!(byte, b'\r' | b'\n') {
+                break;
+            }
+            line += u64::from(byte == b'\n');
+        }
+        line
     }
 
     fn open_file(&self) -> Result<Box<dyn Read>, Error> {
@@ -80,7 +97,7 @@ impl Delimited {
 
     fn error(&self, error: csv::Error) -> Error {
         let path = self.path.clone();
-        let line = error.position().map_or(0, csv::Position::line);
+        let line = error.position().map_or(0, |position| self.line_of(position.byte()));
         match error.into_kind() {
             ErrorKind::Io(source) => self.read_error(source),
             ErrorKind::UnequalLengths { expected_len: expected, len: got, .. } => {

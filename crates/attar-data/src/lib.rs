@@ -10,14 +10,18 @@ mod labels;
 mod missing;
 mod values;
 
-mod array;
 mod columnar;
 mod delimited;
+mod filling;
+mod matching;
+mod reading;
+mod table;
+
+mod array;
 mod idx;
 mod images;
 mod npy;
 mod npz;
-mod table;
 
 mod catalogue;
 mod digits;

@@ -7,8 +7,10 @@ use crate::idx::{self, Idx};
 use crate::labels::with_known_names;
 use crate::missing::settle_missing;
 use crate::npy::{self, Mapped};
-use crate::table::{self, Table};
-use crate::{Dataset, Error, Layout, ReadOptions, Schema, Synthetic, Values, digits, images, mnist, npz};
+use crate::table::Table;
+use crate::{
+    Dataset, Error, Layout, ReadOptions, Schema, Synthetic, Values, digits, images, matching, mnist, npz, reading,
+};
 use flate2::read::MultiGzDecoder;
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -82,8 +84,8 @@ fn open_path(path: &Path, options: &ReadOptions, schema: Option<&Schema>) -> Res
 /// New data goes by the names of the old where the old had names.
 fn read_table(table: &Table, name: String, options: &ReadOptions, schema: Option<&Schema>) -> Result<Dataset, Error> {
     match schema {
-        Some(schema) if !schema.source_columns.is_empty() => table::read_like(table, name, options, schema),
-        _ => table::read(table, name, options),
+        Some(schema) if !schema.source_columns.is_empty() => matching::read_like(table, name, options, schema),
+        _ => reading::read(table, name, options),
     }
 }
 
@@ -106,7 +108,7 @@ fn recognise(path: &Path) -> Result<Format, Error> {
             .map_err(|source| idx::read_error(path, source))?,
     };
     match &start[..] {
-        start if start.is_empty() => Err(Error::Empty { path: path.to_owned(), samples: 0, features: 0 }),
+        [] => Err(Error::Empty { path: path.to_owned(), samples: 0, features: 0 }),
         start if idx::recognise(start) => Ok(Format::Idx { gzip }),
         start if start.starts_with(npy::MAGIC) && !gzip => Ok(Format::Npy),
         [b'P', b'K', 3 | 5, 4 | 6, ..] if !gzip => Ok(Format::Npz),

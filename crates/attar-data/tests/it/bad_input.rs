@@ -57,6 +57,8 @@ fn gzip_and_idx() {
 fn text() {
     check("ragged.csv", "a,b\n1,2\n3\n", "Ragged", &["line 3", "expected 2 fields, got 1"]);
     check("long.csv", "a,b\r\n1,2\r\n\r\n3,4,5\r\n", "Ragged", &["line 4", "expected 2 fields, got 3"]);
+    check("bom.csv", "\u{feff}a\n1\n2\n\"3\n\"\n4,5\n", "Ragged", &["line 6", "expected 1 fields, got 2"]);
+    check("quoted.csv", "a,b\n\"1\n\",2\n3,\n", "MissingValue", &["row 4", "column `b`"]);
     check("header.csv", "a,b\n", "Empty", &["0 rows"]);
     check("blank.csv", "\n\n", "Empty", &["no data"]);
     check("gap.csv", "a,b\n1,2\n3,\n", "MissingValue", &["row 3", "column `b`", "--impute mean"]);

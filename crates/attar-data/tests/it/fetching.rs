@@ -61,7 +61,7 @@ fn serve(mut stream: TcpStream, answer: Answer) -> usize {
             let total = content.len();
             let range =
                 format!("content-range: bytes {start}-{}/{total}\r\ncontent-length: {}", total - 1, total - start);
-            let end = total.min(start + at_most);
+            let end = total.min(start.saturating_add(at_most));
             (format!("HTTP/1.1 206 Partial Content\r\n{range}\r\n{close}"), content[start..end].to_vec())
         }
         Answer::Whole(content) => (format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n{close}", content.len()), content),

@@ -1,5 +1,12 @@
 //! What a user's files give: data, or one clear error.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "in a test's helpers, a panic is a failed test"
+)]
+
 mod bad_input;
 mod fetching;
 mod files;

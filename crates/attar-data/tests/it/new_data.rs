@@ -89,3 +89,16 @@ fn vectors_are_matched_by_width() {
     let error = open_like(wide.to_str().unwrap(), &options, &train.schema).unwrap_err();
     assert!(matches!(error, Error::ColumnCount { expected: 2, got: 3, .. }), "{error:?}");
 }
+
+/// A model trained without labels can be probed with data that has some.
+#[test]
+fn labels_may_be_new() {
+    let folder = Folder::new();
+    let schema = open(&folder.file("train.csv", "a,b\n1,2\n"), &ReadOptions::default()).unwrap().schema;
+    let new = folder.file("new.csv", "b,y,a\n2,u,1\n4,t,3\n");
+    let options = ReadOptions { label_column: Some("y".to_owned()), ..ReadOptions::default() };
+    let set = open_like(new.to_str().unwrap(), &options, &schema).unwrap();
+    assert_eq!(numbers(&set), [1.0, 2.0, 3.0, 4.0]);
+    let names = ["t", "u"].map(str::to_owned).to_vec();
+    assert_eq!(set.labels, Some(Labels::Classes { names, of: vec![1, 0] }));
+}
