@@ -10,7 +10,7 @@ pub(crate) fn exp(x: f32) -> f32 {
     let n = x.max(-88.0) * std::f32::consts::LOG2_E + ROUND;
     let n = n - ROUND;
     let r = x - n * 0.693_359_4 + n * 2.121_944_4e-4;
-    let coefficients = [1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 5.000_000_1e-1];
+    let coefficients = [1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 5e-1];
     let mut polynomial = 1.987_569_1e-4;
     for c in coefficients {
         polynomial = polynomial * r + c;

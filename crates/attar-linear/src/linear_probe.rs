@@ -1,6 +1,8 @@
 //! The course's probe: one linear layer, trained by Adam on frozen codes.
 
 mod kernel;
+#[cfg(test)]
+mod tests;
 
 use faer::{Mat, MatRef};
 use pulp::Arch;

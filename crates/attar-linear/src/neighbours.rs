@@ -24,12 +24,10 @@ pub struct KNearest {
 pub struct FittedKNearest {
     k: usize,
     classes: usize,
-    /// Less `origin`, which keeps the products below small.
     codes: Mat<f32>,
     /// Half the squared length of each row of `codes`.
     half_squares: Vec<f32>,
     labels: Vec<u32>,
-    origin: Vec<f64>,
 }
 
 impl KNearest {
@@ -41,10 +39,10 @@ impl KNearest {
         check::labelled(codes, labels, classes)?;
         let in_range = (1..=codes.nrows()).contains(&self.k);
         check::setting("k", "between 1 and the number of rows", self.k as f64, in_range)?;
-        let origin = crate::covariance::column_means(codes);
-        let codes = shifted(codes, &origin);
-        let half_squares = (0..codes.nrows()).map(|i| 0.5 * codes.row(i).iter().map(|v| v * v).sum::<f32>()).collect();
-        Ok(FittedKNearest { k: self.k, classes, codes, half_squares, labels: labels.to_vec(), origin })
+        let codes = codes.to_owned();
+        let half_square = |row: RowRef<'_, f32>| 0.5 * row.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>();
+        let half_squares = codes.row_iter().map(|row| half_square(row) as f32).collect();
+        Ok(FittedKNearest { k: self.k, classes, codes, half_squares, labels: labels.to_vec() })
     }
 }
 
@@ -54,7 +52,7 @@ impl FittedKNearest {
     /// # Errors
     /// Another number of features, or a value that is not finite.
     pub fn predict(&self, codes: MatRef<'_, f32>) -> Result<Vec<u32>, Error> {
-        check::features(codes, self.origin.len())?;
+        check::features(codes, self.codes.ncols())?;
         check::finite(codes)?;
         let starts: Vec<usize> = (0..codes.nrows()).step_by(QUERIES).collect();
         let predict_block =
@@ -72,7 +70,6 @@ impl FittedKNearest {
 
     /// Ranks by `|t|²/2 - t·q`, which orders the training rows `t` as their distance to the query `q` does.
     fn predict_block(&self, queries: MatRef<'_, f32>) -> Vec<u32> {
-        let queries = shifted(queries, &self.origin);
         let mut ranks = Mat::<f32>::zeros(self.codes.nrows(), queries.nrows());
         for (start, length) in row_blocks(self.codes.nrows()) {
             let products = ranks.as_mut().subrows_mut(start, length);
@@ -93,7 +90,7 @@ impl FittedKNearest {
         let (_, &mut last, _) = sorted.select_nth_unstable_by(self.k - 1, f32::total_cmp);
         let largest = self.half_squares.iter().copied().fold(0.0, f32::max);
         let length = query.iter().map(|q| q * q).sum::<f32>();
-        let bound = last + 2.0 * f32::EPSILON * ranks_error_terms(query.ncols()) * (largest + length);
+        let bound = last + 2.0 * f32::EPSILON * roundings(query.ncols()) * (largest + length);
         let distance = |row: usize| {
             let squares = self.codes.row(row).iter().zip(query.iter());
             squares.map(|(t, q)| (f64::from(*t) - f64::from(*q)).powi(2)).sum::<f64>()
@@ -114,10 +111,6 @@ impl FittedKNearest {
 
 /// Roundings that a product over so many features can gather, with room to spare: errors mostly cancel, so their
 /// number grows as the root.
-fn ranks_error_terms(features: usize) -> f32 {
+fn roundings(features: usize) -> f32 {
     8.0 + 2.0 * (features as f32).sqrt()
-}
-
-fn shifted(codes: MatRef<'_, f32>, origin: &[f64]) -> Mat<f32> {
-    Mat::from_fn(codes.nrows(), codes.ncols(), |i, j| (f64::from(codes[(i, j)]) - origin[j]) as f32)
 }

@@ -1,0 +1,98 @@
+//! What is refused, and how it is said.
+
+use attar_linear::{
+    CodeHealth, CovarianceSum, Error, FittedLinearProbe, KNearest, L2, LinearProbe, LogisticRegression, Pca, Ridge,
+    accuracy, r_squared,
+};
+use faer::{Mat, mat};
+
+fn good() -> Mat<f32> {
+    mat![[0.0, 1.0], [1.0, 3.0], [2.0, 2.0], [4.0, 0.0]]
+}
+
+fn with(row: usize, column: usize, value: f32) -> Mat<f32> {
+    let mut codes = good();
+    codes[(row, column)] = value;
+    codes
+}
+
+fn check<T: std::fmt::Debug>(result: Result<T, Error>, message: &str) {
+    assert_eq!(result.unwrap_err().to_string(), message);
+}
+
+#[test]
+fn every_fit_refuses_values_that_are_not_finite() {
+    let message = "expected finite values, got NaN at row 2, column 1";
+    let codes = with(2, 1, f32::NAN);
+    let (x, labels) = (codes.as_ref(), [0, 1, 0, 1]);
+    check(Pca { components: 1 }.fit(x), message);
+    check(LinearProbe::default().fit(x, &labels, 2), message);
+    check(LogisticRegression::default().fit(x, &labels, 2), message);
+    check(Ridge::default().fit(x, &[1.0, 2.0, 3.0, 4.0]), message);
+    check(KNearest { k: 1 }.fit(x, &labels, 2), message);
+    check(CodeHealth::of(x), message);
+    check(
+        Pca { components: 1 }.fit(with(0, 0, f32::INFINITY).as_ref()),
+        "expected finite values, got inf at row 0, column 0",
+    );
+    let column_major_and_row_major = [codes.to_owned(), codes.transpose().to_owned()];
+    check(CodeHealth::of(column_major_and_row_major[1].transpose()), message);
+}
+
+#[test]
+fn every_classifier_refuses_labels_that_teach_nothing() {
+    let cases: [(&[u32], usize, &str); 4] = [
+        (&[1, 1, 1, 1], 2, "expected at least two classes among the labels, got only class 1"),
+        (&[0, 1, 2, 1], 5, "expected at least one row per class: 4 rows for 5 classes"),
+        (&[0, 1, 2, 1], 2, "expected labels below 2, got 2 at row 2"),
+        (&[0, 1, 0], 2, "expected 4 labels, one per row, got 3"),
+    ];
+    for (labels, classes, message) in cases {
+        check(LinearProbe::default().fit(good().as_ref(), labels, classes), message);
+        check(LogisticRegression::default().fit(good().as_ref(), labels, classes), message);
+        check(KNearest { k: 1 }.fit(good().as_ref(), labels, classes), message);
+    }
+}
+
+#[test]
+fn shapes_and_settings() {
+    let x = good();
+    let asked = |asked| format!("expected between 1 and 2 components (the smaller of rows and features), got {asked}");
+    check(Pca { components: 3 }.fit(x.as_ref()), &asked(3));
+    check(Pca { components: 0 }.fit(x.as_ref()), &asked(0));
+    check(Pca { components: 1 }.fit(mat![[1.0f32, 2.0]].as_ref()), "expected at least 2 rows, got 1");
+    check(Pca { components: 1 }.fit(Mat::<f32>::zeros(3, 0).as_ref()), "expected at least one feature, got none");
+    check(
+        KNearest { k: 5 }.fit(x.as_ref(), &[0, 1, 0, 1], 2),
+        "expected k to be between 1 and the number of rows, got 5",
+    );
+    let probe = LinearProbe { batch_size: 0, ..LinearProbe::default() };
+    check(probe.fit(x.as_ref(), &[0, 1, 0, 1], 2), "expected batch_size to be at least 1, got 0");
+    let ridge = |l2| Ridge { l2 }.fit(x.as_ref(), &[1.0, 2.0, 0.0, 1.0]);
+    check(ridge(L2::Fixed(-1.0)), "expected l2 to be finite and not negative, got -1");
+    let folds = L2::CrossValidated { folds: 1, strengths: vec![1.0], seed: 0 };
+    check(ridge(folds), "expected folds to be at least 2, got 1");
+    let target = Ridge::default().fit(x.as_ref(), &[1.0, f64::NAN, 0.0, 1.0]);
+    check(target, "expected finite targets, got NaN at row 1");
+}
+
+#[test]
+fn predictions_and_scores() {
+    let layer = FittedLinearProbe { weight: Mat::zeros(2, 3), bias: vec![0.0; 2] };
+    check(layer.predict(good().as_ref()), "expected 3 features, got 2");
+    let layer = FittedLinearProbe { weight: Mat::zeros(2, 2), bias: vec![0.0; 3] };
+    check(layer.predict(good().as_ref()), "expected 2 biases, one per class, got 3");
+    check(accuracy(&[], &[]), "expected at least 1 rows, got 0");
+    check(r_squared(&[1.0], &[1.0, 2.0]), "expected 2 predictions, one per target, got 1");
+}
+
+#[test]
+fn a_refused_part_changes_no_sum() {
+    let mut sum = CovarianceSum::new(2);
+    sum.add(good().as_ref()).unwrap();
+    let before = sum.covariance().unwrap();
+    check(sum.add(with(3, 0, f32::NAN).as_ref()), "expected finite values, got NaN at row 3, column 0");
+    check(sum.add(Mat::<f32>::zeros(2, 3).as_ref()), "expected 2 features, got 3");
+    check(sum.merge(&CovarianceSum::new(3)), "expected 2 features, got 3");
+    assert_eq!((sum.count(), sum.covariance().unwrap()), (4, before));
+}

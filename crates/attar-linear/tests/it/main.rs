@@ -1,0 +1,11 @@
+//! The crate from outside: laws, agreement with naive forms and with scikit-learn, and what is refused.
+
+mod errors;
+mod logistic;
+mod neighbours;
+mod pca;
+mod probe;
+mod ridge;
+mod scores;
+mod support;
+mod threads;
