@@ -1,1 +1,27 @@
-//! to be written
+//! Autoencoders: objectives, training loop, checkpoints, sweeps, and the judging of their codes.
+
+mod affine;
+mod autoencoder;
+mod batch;
+pub mod checkpoint;
+pub mod config;
+mod corruption;
+mod dense;
+mod error;
+pub mod evaluate;
+mod file;
+pub mod judge;
+pub mod model_file;
+mod optimizer;
+mod recorder;
+mod representation;
+mod train;
+
+pub use autoencoder::{Autoencoder, Layers};
+pub use corruption::Corruption;
+pub use error::Error;
+pub use file::write_atomically;
+pub use optimizer::{Moments, OptimizerState};
+pub use recorder::{Progress, Recorder, RunFolder, resume_state};
+pub use representation::Representation;
+pub use train::{EpochReport, Job, Observer, State, StepReport, train};

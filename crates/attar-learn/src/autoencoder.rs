@@ -1,0 +1,114 @@
+//! The multilayer autoencoder: an encoder to the code and a decoder back.
+
+use attar_data::random::{Purpose, stream};
+use burn::module::{Module, Param};
+use burn::nn::Linear;
+use burn::tensor::{Device, Tensor, TensorData, activation};
+use rand::RngExt;
+
+use crate::config::{Activation, Architecture};
+
+/// An encoder `[samples, features] -> [samples, latent]` and a decoder back.
+#[derive(Module, Debug)]
+pub struct Autoencoder {
+    /// From the features to the code.
+    pub encoder: Layers,
+    /// From the code to the features.
+    pub decoder: Layers,
+}
+
+/// Dense layers with the activation between them, none after the last.
+#[derive(Module, Debug)]
+pub struct Layers {
+    /// The layers, first to last.
+    pub linear: Vec<Linear>,
+    #[module(skip)]
+    activation: Activation,
+}
+
+impl Autoencoder {
+    /// A network for `features` inputs, initialised as PyTorch's `nn.Linear`: weights and biases
+    /// uniform in plus or minus `1 / sqrt(inputs of the layer)`, a pure function of the seed.
+    pub fn new(architecture: &Architecture, features: usize, seed: u64, device: &Device) -> Self {
+        let encoder = Layers::new(&architecture.encoder_widths(features), architecture.activation, 0, seed, device);
+        let after = encoder.linear.len();
+        let decoder = Layers::new(&architecture.decoder_widths(features), architecture.activation, after, seed, device);
+        Self { encoder, decoder }
+    }
+
+    /// The reconstruction `[samples, features]` of the input `[samples, features]`.
+    pub fn forward(&self, input: Tensor<2>) -> Tensor<2> {
+        self.decoder.forward(self.encoder.forward(input))
+    }
+
+    /// The width of the code.
+    pub fn latent(&self) -> usize {
+        self.decoder.linear.first().map_or(0, |layer| layer.weight.lazy_shape().dims::<2>()[0])
+    }
+
+    /// The layers with their PyTorch names, `encoder.0`, `encoder.2`, ..., `decoder.0`, ...: an
+    /// activation takes the odd places, as in `nn.Sequential`.
+    pub fn named_layers(&self) -> Vec<(String, &Linear)> {
+        let name = |part: &str, layer: usize| format!("{part}.{}", 2 * layer);
+        let encoder = self.encoder.linear.iter().enumerate().map(|(layer, linear)| (name("encoder", layer), linear));
+        let decoder = self.decoder.linear.iter().enumerate().map(|(layer, linear)| (name("decoder", layer), linear));
+        encoder.chain(decoder).collect()
+    }
+}
+
+impl Layers {
+    fn new(widths: &[usize], activation: Activation, first: usize, seed: u64, device: &Device) -> Self {
+        let layers = widths.windows(2).enumerate();
+        let linear = layers.map(|(layer, width)| dense(width[0], width[1], first + layer, seed, device)).collect();
+        Self::of(linear, activation)
+    }
+
+    /// The function between the layers.
+    pub fn activation(&self) -> Activation {
+        self.activation
+    }
+
+    pub(crate) fn of(linear: Vec<Linear>, activation: Activation) -> Self {
+        Self { linear, activation }
+    }
+
+    /// The output `[samples, last width]` for the input `[samples, first width]`.
+    pub fn forward(&self, input: Tensor<2>) -> Tensor<2> {
+        let mut value = input;
+        for (layer, linear) in self.linear.iter().enumerate() {
+            if layer > 0 {
+                value = self.activation.apply(value);
+            }
+            value = linear.forward(value);
+        }
+        value
+    }
+}
+
+impl Activation {
+    fn apply(self, input: Tensor<2>) -> Tensor<2> {
+        match self {
+            Self::Identity => input,
+            Self::Relu => activation::relu(input),
+            Self::Gelu => activation::gelu(input),
+            Self::Tanh => activation::tanh(input),
+            Self::Silu => activation::silu(input),
+        }
+    }
+}
+
+fn dense(inputs: usize, outputs: usize, layer: usize, seed: u64, device: &Device) -> Linear {
+    let mut rng = stream(seed, Purpose::Initialise, 0, 0, layer as u64);
+    let bound = 1.0 / (inputs as f32).sqrt();
+    let mut uniform = |n: usize| (0..n).map(|_| rng.random_range(-bound..bound)).collect::<Vec<f32>>();
+    linear(uniform(inputs * outputs), uniform(outputs), inputs, device)
+}
+
+/// A layer from its weight, row-major `[inputs, outputs]`, and bias `[outputs]`.
+pub(crate) fn linear(weight: Vec<f32>, bias: Vec<f32>, inputs: usize, device: &Device) -> Linear {
+    let outputs = bias.len();
+    Linear {
+        weight: Param::from_tensor(Tensor::from_data(TensorData::new(weight, [inputs, outputs]), device)),
+        bias: Some(Param::from_tensor(Tensor::from_data(TensorData::new(bias, [outputs]), device))),
+    }
+}

@@ -1,0 +1,142 @@
+//! What the network is shown instead of the clean input.
+//!
+//! Every draw is keyed by (seed, epoch, sample): the same sample is corrupted alike whatever batch
+//! or thread it falls to.
+
+use attar_data::Layout;
+use attar_data::random::{Purpose, stream};
+use rand::{Rng, RngExt};
+use rand_distr::StandardNormal;
+
+use crate::affine;
+use crate::config::{LossOn, Noise, Objective};
+
+/// What a batch is corrupted with; the same for a whole training.
+#[derive(Clone, Debug)]
+pub struct Corruption {
+    /// The objective of the training.
+    pub objective: Objective,
+    /// How the features make an image, if they do.
+    pub layout: Layout,
+    /// Smallest and largest value of each feature, for salt-and-pepper noise; else empty.
+    pub extremes: Vec<(f32, f32)>,
+    /// Seed of the training.
+    pub seed: u64,
+}
+
+impl Corruption {
+    /// Turns the clean row of `sample` into what the network is shown in `epoch`.
+    ///
+    /// `weight`, empty or one per feature, becomes 1 where the loss counts a feature and 0 elsewhere.
+    pub fn corrupt(&self, epoch: usize, sample: usize, row: &mut [f32], weight: &mut [f32]) {
+        let mut rng = stream(self.seed, Purpose::Corrupt, epoch as u64, 0, sample as u64);
+        match &self.objective {
+            Objective::Vanilla => {}
+            Objective::Denoising(noise) => self.add_noise(noise, row, &mut rng),
+            Objective::Masked { probability, loss_on } => mask(*probability, *loss_on, row, weight, &mut rng),
+        }
+    }
+
+    /// Whether the loss counts some features only, so that [`Self::corrupt`] needs a weight.
+    pub fn is_weighted(&self) -> bool {
+        matches!(self.objective, Objective::Masked { loss_on: LossOn::Visible | LossOn::Hidden, .. })
+    }
+
+    fn add_noise(&self, noise: &Noise, row: &mut [f32], rng: &mut impl Rng) {
+        if let (Some(ranges), Layout::Image { height, width, channels }) = (noise.affine, self.layout) {
+            affine::distort(ranges, [height, width, channels], row, rng);
+        }
+        if noise.gaussian > 0.0 {
+            let deviation = noise.gaussian as f32;
+            for value in row.iter_mut() {
+                *value += deviation * rng.sample::<f32, _>(StandardNormal);
+            }
+        }
+        if noise.salt_and_pepper > 0.0 {
+            for (value, &(low, high)) in row.iter_mut().zip(&self.extremes) {
+                if chance(noise.salt_and_pepper, rng) {
+                    *value = if chance(0.5, rng) { low } else { high };
+                }
+            }
+        }
+    }
+}
+
+fn mask(probability: f64, loss_on: LossOn, row: &mut [f32], weight: &mut [f32], rng: &mut impl Rng) {
+    for (feature, value) in row.iter_mut().enumerate() {
+        let hidden = chance(probability, rng);
+        if hidden {
+            *value = 0.0;
+        }
+        if let Some(weight) = weight.get_mut(feature) {
+            let counts = match loss_on {
+                LossOn::All => true,
+                LossOn::Visible => !hidden,
+                LossOn::Hidden => hidden,
+            };
+            *weight = f32::from(counts);
+        }
+    }
+}
+
+/// True with the given probability, to within 2^-32.
+fn chance(probability: f64, rng: &mut impl Rng) -> bool {
+    f64::from(rng.next_u32()) < probability * 4_294_967_296.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn corruption(objective: Objective) -> Corruption {
+        Corruption { objective, layout: Layout::Table, extremes: vec![(-3.0, 5.0); 2000], seed: 9 }
+    }
+
+    fn corrupted(objective: Objective, epoch: usize, sample: usize) -> (Vec<f32>, Vec<f32>) {
+        let (mut row, mut weight) = (vec![1.0; 2000], vec![f32::NAN; 2000]);
+        corruption(objective).corrupt(epoch, sample, &mut row, &mut weight);
+        (row, weight)
+    }
+
+    #[test]
+    fn a_corruption_depends_on_epoch_and_sample_alone() {
+        let noise = || Objective::Denoising(Noise { gaussian: 0.5, ..Noise::default() });
+        let (base, _) = corrupted(noise(), 3, 4);
+        assert_eq!(base, corrupted(noise(), 3, 4).0);
+        assert_ne!(base, corrupted(noise(), 4, 4).0);
+        assert_ne!(base, corrupted(noise(), 3, 5).0);
+    }
+
+    #[test]
+    fn gaussian_noise_has_its_mean_and_deviation() {
+        let (row, _) = corrupted(Objective::Denoising(Noise { gaussian: 0.5, ..Noise::default() }), 0, 0);
+        let mean = row.iter().map(|&v| f64::from(v) - 1.0).sum::<f64>() / 2000.0;
+        let variance = row.iter().map(|&v| (f64::from(v) - 1.0 - mean).powi(2)).sum::<f64>() / 1999.0;
+        // Four standard errors: 4 * 0.5 / sqrt(2000) and 4 * 0.25 * sqrt(2 / 1999).
+        assert!(mean.abs() < 0.045, "{mean}");
+        assert!((variance - 0.25).abs() < 0.032, "{variance}");
+    }
+
+    #[test]
+    fn masking_zeroes_the_given_share_and_weighs_the_chosen_features() {
+        for (loss_on, visible, hidden) in
+            [(LossOn::All, 1.0, 1.0), (LossOn::Visible, 1.0, 0.0), (LossOn::Hidden, 0.0, 1.0)]
+        {
+            let (row, weight) = corrupted(Objective::Masked { probability: 0.25, loss_on }, 1, 7);
+            let zeros = row.iter().filter(|&&v| v == 0.0).count();
+            // Four standard deviations of a binomial count: 4 * sqrt(2000 * 0.25 * 0.75).
+            assert!(zeros.abs_diff(500) < 78, "{zeros}");
+            for (value, weight) in row.iter().zip(weight) {
+                assert_eq!(weight, if *value == 0.0 { hidden } else { visible });
+            }
+        }
+    }
+
+    #[test]
+    fn salt_and_pepper_takes_the_extremes() {
+        let (row, _) = corrupted(Objective::Denoising(Noise { salt_and_pepper: 0.4, ..Noise::default() }), 1, 7);
+        let count = |wanted: f32| row.iter().filter(|&&v| v == wanted).count();
+        assert_eq!(count(1.0) + count(-3.0) + count(5.0), 2000);
+        assert!(count(-3.0).abs_diff(400) < 75 && count(5.0).abs_diff(400) < 75);
+    }
+}

@@ -1,0 +1,314 @@
+//! Judging a representation: the same probes on the learned code and on honest baselines.
+//!
+//! Probes see the training split's labels only and are scored once on the test split, which nothing
+//! else touches. Draws of a label budget are the same for every representation.
+
+use attar_data::{Budget, Labels, Prepared, Split, label_budgets};
+use attar_linear::{
+    FittedPca, KNearest, L2, LinearProbe, LogisticRegression, MeanInterval, Ridge, mean_interval, wilson_interval,
+};
+use faer::MatRef;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+use crate::representation::Representation;
+
+/// What to measure a representation with.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Judging {
+    /// Labels that a probe may see, for the curve of accuracy against labels.
+    pub budgets: Vec<Budget>,
+    /// Draws of each budget smaller than all labels.
+    pub draws: usize,
+    /// Neighbours of the k-nearest-neighbours probe.
+    pub neighbours: usize,
+    /// Epochs of the course's linear probe.
+    pub probe_epochs: usize,
+    /// Seed of the draws and of the linear probe.
+    pub seed: u64,
+}
+
+/// One representation under every probe.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Scores {
+    /// What was judged: `learned code`, `PCA`, `raw features`, `random encoder`.
+    pub representation: String,
+    /// Numbers per sample.
+    pub size: usize,
+    /// Each probe with all the labels it may see.
+    pub probes: Vec<ProbeScore>,
+    /// The main probe at each label budget.
+    pub budgets: Vec<BudgetScore>,
+}
+
+/// One probe's score on the test split.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ProbeScore {
+    /// The probe.
+    pub probe: String,
+    /// Accuracy, or R^2 for numeric labels.
+    pub score: f64,
+    /// 95 % interval of an accuracy (Wilson 1927).
+    pub interval: Option<(f64, f64)>,
+}
+
+/// The main probe at one label budget.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BudgetScore {
+    /// Labels the probe saw.
+    pub labels: usize,
+    /// Whether these are all the labels of the training split.
+    pub all: bool,
+    /// Score of each draw on the test split.
+    pub draws: Vec<f64>,
+    /// Their mean.
+    pub mean: f64,
+    /// 95 % interval of the mean over draws (Student), or of the one accuracy (Wilson).
+    pub interval: Option<(f64, f64)>,
+}
+
+/// A representation's codes of the training and the test split, row-major.
+struct Codes {
+    width: usize,
+    train: Vec<f32>,
+    test: Vec<f32>,
+}
+
+/// Scores every representation on the labels of `data`.
+///
+/// # Errors
+/// A class that a probe cannot learn (one class only, fewer rows than classes), a budget larger
+/// than the training split.
+pub fn judge(
+    representations: &[Representation],
+    data: &Prepared,
+    split: &Split,
+    labels: &Labels,
+    judging: &Judging,
+) -> Result<Vec<Scores>, Error> {
+    labels.check_for_probe(&split.train)?;
+    let task = Task::new(labels, split, judging)?;
+    representations.iter().map(|representation| task.score(representation, data, split)).collect()
+}
+
+/// The labels of the splits and the rows of every draw, as places in the training split.
+struct Task<'a> {
+    judging: &'a Judging,
+    target: Target,
+    draws: Vec<Vec<Vec<usize>>>,
+    budgets: Vec<Budget>,
+}
+
+enum Target {
+    Classes { train: Vec<u32>, test: Vec<u32>, count: usize },
+    Numbers { train: Vec<f64>, test: Vec<f64> },
+}
+
+impl<'a> Task<'a> {
+    fn new(labels: &Labels, split: &Split, judging: &'a Judging) -> Result<Self, Error> {
+        let target = Target::new(labels, split);
+        let places: Vec<usize> = (0..split.train.len()).collect();
+        let budgets: Vec<Budget> = judging.budgets.iter().copied().filter(|b| fits(*b, places.len())).collect();
+        let strata = match &target {
+            Target::Classes { train, .. } => train.clone(),
+            Target::Numbers { train, .. } => vec![0; train.len()],
+        };
+        let draws = label_budgets(&strata, &places, &budgets, judging.draws, judging.seed)?;
+        Ok(Self { judging, target, draws, budgets })
+    }
+
+    fn score(&self, representation: &Representation, data: &Prepared, split: &Split) -> Result<Scores, Error> {
+        let codes = Codes {
+            width: representation.size(data),
+            train: representation.codes(data, &split.train)?,
+            test: representation.codes(data, &split.test)?,
+        };
+        let budgets = (0..self.budgets.len()).map(|budget| self.budget_score(budget, &codes));
+        let budgets = budgets.collect::<Result<Vec<_>, Error>>()?;
+        Ok(Scores {
+            representation: representation.name().to_owned(),
+            size: codes.width,
+            probes: self.probe_scores(&codes, data, split, representation, &budgets)?,
+            budgets,
+        })
+    }
+
+    fn budget_score(&self, budget: usize, codes: &Codes) -> Result<BudgetScore, Error> {
+        let all = self.budgets[budget] == Budget::All;
+        let draws = if all { &self.draws[..1] } else { &self.draws[..] };
+        let scores: Result<Vec<f64>, Error> =
+            draws.par_iter().map(|rows| self.main_probe(codes, &rows[budget])).collect();
+        let draws_scores = scores?;
+        let MeanInterval { mean, interval } =
+            mean_interval(&draws_scores).unwrap_or(MeanInterval { mean: f64::NAN, interval: None });
+        let interval = match interval {
+            Some(interval) => Some((interval.low, interval.high)),
+            None => self.target.interval(mean),
+        };
+        Ok(BudgetScore { labels: draws[0][budget].len(), all, draws: draws_scores, mean, interval })
+    }
+
+    /// Multinomial logistic regression, or ridge regression for numbers, on the given rows' labels.
+    fn main_probe(&self, codes: &Codes, rows: &[usize]) -> Result<f64, Error> {
+        let labelled: Vec<f32> =
+            rows.iter().flat_map(|row| &codes.train[row * codes.width..][..codes.width]).copied().collect();
+        let (labelled, test) = (matrix(&labelled, codes.width), matrix(&codes.test, codes.width));
+        Ok(match &self.target {
+            Target::Classes { train, test: truth, count } => {
+                let seen: Vec<u32> = rows.iter().map(|&row| train[row]).collect();
+                LogisticRegression::default().fit(labelled, &seen, *count)?.accuracy(test, truth)?
+            }
+            Target::Numbers { train, test: truth } => {
+                let seen: Vec<f64> = rows.iter().map(|&row| train[row]).collect();
+                Ridge { l2: L2::default() }.fit(labelled, &seen)?.r_squared(test, truth)?
+            }
+        })
+    }
+
+    fn probe_scores(
+        &self,
+        codes: &Codes,
+        data: &Prepared,
+        split: &Split,
+        representation: &Representation,
+        budgets: &[BudgetScore],
+    ) -> Result<Vec<ProbeScore>, Error> {
+        let main = budgets.iter().find(|score| score.all).map(|score| ProbeScore {
+            probe: self.target.main_probe_name().to_owned(),
+            score: score.mean,
+            interval: score.interval,
+        });
+        let Target::Classes { train, test, count } = &self.target else {
+            return Ok(main.into_iter().collect());
+        };
+        let (train_codes, test_codes) = (matrix(&codes.train, codes.width), matrix(&codes.test, codes.width));
+        let neighbours = KNearest { k: self.judging.neighbours.min(train.len()) };
+        let nearest = neighbours.fit(train_codes, train, *count)?.accuracy(test_codes, test)?;
+        let validation_codes = representation.codes(data, &split.validation)?;
+        let linear = self.linear_probe(matrix(&validation_codes, codes.width), data, split, *count)?;
+        let others = [(format!("{} nearest neighbours", neighbours.k), nearest)].into_iter().chain(
+            linear.map(|probe| Ok::<_, Error>((LINEAR_PROBE.to_owned(), probe.accuracy(test_codes, test)?))).transpose()?,
+        );
+        let others = others.map(|(probe, score)| ProbeScore { probe, score, interval: self.target.interval(score) });
+        Ok(main.into_iter().chain(others).collect())
+    }
+
+    /// The course's probe, trained on the validation split; none where that split has one class.
+    fn linear_probe(
+        &self,
+        codes: MatRef<'_, f32>,
+        data: &Prepared,
+        split: &Split,
+        classes: usize,
+    ) -> Result<Option<attar_linear::FittedLinearProbe>, Error> {
+        let Some(labels) = &data.dataset.labels else { return Ok(None) };
+        let Labels::Classes { of, .. } = labels else { return Ok(None) };
+        if labels.check_for_probe(&split.validation).is_err() {
+            return Ok(None);
+        }
+        let seen: Vec<u32> = split.validation.iter().map(|&row| of[row]).collect();
+        let probe = LinearProbe { epochs: self.judging.probe_epochs, seed: self.judging.seed, ..LinearProbe::default() };
+        Ok(Some(probe.fit(codes, &seen, classes)?))
+    }
+}
+
+/// The name of the course's probe in results.
+const LINEAR_PROBE: &str = "linear layer, Adam";
+
+impl Target {
+    fn new(labels: &Labels, split: &Split) -> Self {
+        match labels {
+            Labels::Classes { names, of } => {
+                let of = |rows: &[usize]| rows.iter().map(|&row| of[row]).collect();
+                Self::Classes { train: of(&split.train), test: of(&split.test), count: names.len() }
+            }
+            Labels::Numbers(numbers) => {
+                let of = |rows: &[usize]| rows.iter().map(|&row| numbers[row]).collect();
+                Self::Numbers { train: of(&split.train), test: of(&split.test) }
+            }
+        }
+    }
+
+    fn main_probe_name(&self) -> &'static str {
+        match self {
+            Self::Classes { .. } => "logistic regression",
+            Self::Numbers { .. } => "ridge regression",
+        }
+    }
+
+    /// The interval of one accuracy on the test split.
+    fn interval(&self, accuracy: f64) -> Option<(f64, f64)> {
+        let Self::Classes { test, .. } = self else { return None };
+        let correct = (accuracy * test.len() as f64).round() as usize;
+        wilson_interval(correct, test.len()).map(|interval| (interval.low, interval.high))
+    }
+}
+
+/// Whether a budget asks for no more labels than there are; `all` always does.
+fn fits(budget: Budget, rows: usize) -> bool {
+    match budget {
+        Budget::Labels(labels) => labels < rows,
+        Budget::All => true,
+    }
+}
+
+pub(crate) fn matrix(values: &[f32], width: usize) -> MatRef<'_, f32> {
+    MatRef::from_row_major_slice(values, values.len() / width.max(1), width)
+}
+
+/// How the learned code compares with one baseline at one budget.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Comparison {
+    /// Better, and the 95 % interval of the difference is above zero.
+    Better,
+    /// The interval holds zero, or the accuracies' intervals overlap.
+    Alike,
+    /// Worse, and the interval is below zero.
+    Worse,
+}
+
+/// Compares two representations at one budget: by the differences over the common draws, or, with
+/// one draw, by the overlap of the two intervals.
+pub fn compare(learned: &BudgetScore, baseline: &BudgetScore) -> Comparison {
+    let pairs = learned.draws.iter().zip(&baseline.draws);
+    let differences: Vec<f64> = pairs.map(|(learned, baseline)| learned - baseline).collect();
+    let interval = mean_interval(&differences).and_then(|mean| mean.interval).map(|i| (i.low, i.high));
+    let (low, high) = match (interval, learned.interval, baseline.interval) {
+        (Some(interval), _, _) => interval,
+        (None, Some(learned), Some(baseline)) => (learned.0 - baseline.1, learned.1 - baseline.0),
+        _ => (learned.mean - baseline.mean, learned.mean - baseline.mean),
+    };
+    match (low > 0.0, high < 0.0) {
+        (true, _) => Comparison::Better,
+        (_, true) => Comparison::Worse,
+        _ => Comparison::Alike,
+    }
+}
+
+/// The PCA of the training split, by streaming covariance when the rows are many, else of the matrix.
+///
+/// # Errors
+/// As [`attar_linear::Pca::fit`].
+pub fn fit_pca(data: &Prepared, rows: &[usize], components: usize) -> Result<FittedPca, Error> {
+    let features = data.dataset.features();
+    let pca = attar_linear::Pca { components: components.min(features).min(rows.len().saturating_sub(1)) };
+    let mut buffer = vec![0.0; rows.len().min(PCA_BLOCK) * features];
+    if rows.len() <= features {
+        buffer.resize(rows.len() * features, 0.0);
+        data.read(rows, &mut buffer);
+        return Ok(pca.fit(matrix(&buffer, features))?);
+    }
+    let mut sum = attar_linear::CovarianceSum::new(features);
+    for rows in rows.chunks(PCA_BLOCK) {
+        let block = &mut buffer[..rows.len() * features];
+        data.read(rows, block);
+        sum.add(matrix(block, features))?;
+    }
+    Ok(pca.fit_covariance(&sum)?)
+}
+
+/// Rows read at a time for the covariance.
+const PCA_BLOCK: usize = 4096;

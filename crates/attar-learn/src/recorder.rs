@@ -1,0 +1,181 @@
+//! A run folder, and the observer that fills it: record, checkpoints, progress.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use attar_doctor::{Event, Evaluation, Finish, Header, Position, Status, Step, Writer};
+use burn::tensor::Device;
+
+use crate::train::{EpochReport, Observer, State, StepReport};
+use crate::{Autoencoder, Error, Job, checkpoint};
+
+/// How long a training may go on without a checkpoint; when they are taken changes no bit.
+const CHECKPOINT_AFTER: Duration = Duration::from_secs(20);
+
+/// The folder of one run.
+#[derive(Clone, Debug)]
+pub struct RunFolder(PathBuf);
+
+impl RunFolder {
+    /// Makes a new folder; with `overwrite`, in place of what a run left there.
+    ///
+    /// # Errors
+    /// [`Error::RunExists`] when something is there, without `overwrite` or that is no run.
+    pub fn create(path: &Path, overwrite: bool) -> Result<Self, Error> {
+        let folder = Self(path.to_owned());
+        let is_empty = std::fs::read_dir(path).map_or(true, |mut entries| entries.next().is_none());
+        if !is_empty {
+            if !overwrite || !folder.config().exists() {
+                return Err(Error::RunExists { path: path.into() });
+            }
+            std::fs::remove_dir_all(path).map_err(Error::io(path))?;
+        }
+        std::fs::create_dir_all(folder.checkpoints()).map_err(Error::io(path))?;
+        Ok(folder)
+    }
+
+    /// A folder that a run has left.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] when there is no configuration in it.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let folder = Self(path.to_owned());
+        if !folder.config().exists() {
+            return Err(Error::Malformed {
+                path: path.into(),
+                expected: "the folder of a run, with a config.toml".into(),
+                got: if path.exists() { "none in it" } else { "no such folder" }.into(),
+            });
+        }
+        Ok(folder)
+    }
+
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Everything that determines the run, resolved.
+    pub fn config(&self) -> PathBuf {
+        self.0.join("config.toml")
+    }
+
+    /// The run record.
+    pub fn record(&self) -> PathBuf {
+        self.0.join("run.jsonl")
+    }
+
+    /// The folder of the checkpoints.
+    pub fn checkpoints(&self) -> PathBuf {
+        self.0.join("checkpoints")
+    }
+
+    /// The weights of the finished network.
+    pub fn model(&self) -> PathBuf {
+        self.0.join("model.safetensors")
+    }
+
+    /// What is needed to prepare new data: schema and statistics of the training split.
+    pub fn preparation(&self) -> PathBuf {
+        self.0.join("preparation.json")
+    }
+
+    /// The tables behind every figure.
+    pub fn results(&self) -> PathBuf {
+        self.0.join("results.json")
+    }
+
+    /// The page.
+    pub fn report(&self) -> PathBuf {
+        self.0.join("report.html")
+    }
+}
+
+/// Called after every step and epoch, to show how far a training is.
+pub type Progress<'a> = dyn FnMut(&StepReport, Option<&EpochReport>) + Send + 'a;
+
+/// Writes the record of a run and its checkpoints.
+pub struct Recorder<'a> {
+    folder: RunFolder,
+    record: Writer,
+    last_checkpoint: Instant,
+    progress: &'a mut Progress<'a>,
+    last_step: StepReport,
+}
+
+impl<'a> Recorder<'a> {
+    /// Begins the record of a new run.
+    ///
+    /// # Errors
+    /// [`Error::Record`] when the file cannot be written.
+    pub fn begin(folder: &RunFolder, header: &Header, progress: &'a mut Progress<'a>) -> Result<Self, Error> {
+        Ok(Self::with(folder, Writer::create(folder.record(), header)?, progress))
+    }
+
+    /// Goes on with the record of a run from where `state` stands.
+    ///
+    /// # Errors
+    /// [`Error::Record`] when the record is broken or ends before that.
+    pub fn resume(folder: &RunFolder, state: &State, progress: &'a mut Progress<'a>) -> Result<Self, Error> {
+        let epoch = state.epoch + usize::from(state.batches > 0);
+        let position = Position { epoch: epoch as u64, step: state.optimizer.steps as u64 };
+        Ok(Self::with(folder, Writer::resume_at(folder.record(), position)?, progress))
+    }
+
+    fn with(folder: &RunFolder, record: Writer, progress: &'a mut Progress<'a>) -> Self {
+        let last_step = StepReport { epoch: 0, step: 0, loss: f64::NAN, learning_rate: 0.0, samples: 0 };
+        Self { folder: folder.clone(), record, last_checkpoint: Instant::now(), progress, last_step }
+    }
+
+    /// Closes the record with how the run ended.
+    ///
+    /// # Errors
+    /// [`Error::Record`].
+    pub fn finish(mut self, status: Status, reason: Option<String>) -> Result<(), Error> {
+        self.record.write(&Event::Finish(Finish { status, reason }))?;
+        Ok(self.record.sync()?)
+    }
+
+    fn checkpoint(&mut self, state: &State) -> Result<(), Error> {
+        self.record.flush()?;
+        checkpoint::save(state, &self.folder.checkpoints())?;
+        self.last_checkpoint = Instant::now();
+        Ok(())
+    }
+}
+
+impl Observer for Recorder<'_> {
+    fn step(&mut self, report: &StepReport, state: &State) -> Result<(), Error> {
+        let StepReport { epoch, step, loss, learning_rate, .. } = *report;
+        self.record.write(&Event::Step(Step { epoch: epoch as u64, step: step as u64, loss, learning_rate }))?;
+        self.last_step = *report;
+        (self.progress)(report, None);
+        if self.last_checkpoint.elapsed() > CHECKPOINT_AFTER {
+            self.checkpoint(state)?;
+        }
+        Ok(())
+    }
+
+    fn epoch(&mut self, report: &EpochReport, _model: &Autoencoder, state: &State) -> Result<(), Error> {
+        let mut write = |split: &str, loss: f64| {
+            let metrics = [("loss".to_owned(), loss)].into_iter().collect();
+            let (epoch, step) = (report.epoch as u64, report.step as u64);
+            self.record.write(&Event::Evaluation(Evaluation { epoch, step, split: split.into(), metrics }))
+        };
+        if report.epoch > 0 {
+            write("train", report.train_loss)?;
+        }
+        write("validation", report.validation_loss)?;
+        (self.progress)(&self.last_step, Some(report));
+        self.checkpoint(state)
+    }
+}
+
+/// The state to go on from: the newest whole checkpoint of the folder, or the start, and what was
+/// wrong with the checkpoints passed over.
+///
+/// # Errors
+/// [`Error::Io`] when the folder cannot be read.
+pub fn resume_state(folder: &RunFolder, job: &Job, device: &Device) -> Result<(Option<State>, Vec<Error>), Error> {
+    checkpoint::load_newest(&folder.checkpoints(), job.config.architecture.activation, device)
+}

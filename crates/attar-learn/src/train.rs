@@ -1,0 +1,198 @@
+//! The training loop that every network goes through.
+
+use attar_data::random::{Purpose, permutation, stream};
+use attar_data::{Prepared, Split};
+use burn::module::Module;
+use burn::optim::{GradientsAccumulator, GradientsParams};
+use burn::tensor::Device;
+
+use crate::autoencoder::Autoencoder;
+use crate::batch::Batches;
+use crate::config::Training;
+use crate::optimizer::{OptimizerState, gradient_norm, scale_gradients};
+use crate::{Error, evaluate};
+
+/// What is trained on what.
+#[derive(Debug)]
+pub struct Job<'a> {
+    /// The data, prepared with statistics of the training split.
+    pub data: &'a Prepared,
+    /// Rows to train on and to validate on.
+    pub split: &'a Split,
+    /// Everything else that determines the weights.
+    pub config: &'a Training,
+    /// Where the tensors live, without autodiff.
+    pub device: Device,
+}
+
+/// Where a training stands: all that is needed to go on with the same bits.
+#[derive(Clone, Debug)]
+pub struct State {
+    /// The network, on an autodiff device.
+    pub model: Autoencoder,
+    /// The optimizer's running averages.
+    pub optimizer: OptimizerState,
+    /// Epochs finished.
+    pub epoch: usize,
+    /// Batches done of the epoch under way.
+    pub batches: usize,
+    /// Sum of the losses of the samples seen in the epoch under way.
+    pub loss_sum: f64,
+    /// Loss of the last step; NaN before the first.
+    pub last_loss: f64,
+}
+
+/// Losses after an epoch, or before the first: summed over features, averaged over samples.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct EpochReport {
+    /// Epochs finished.
+    pub epoch: usize,
+    /// Steps done.
+    pub step: usize,
+    /// Average training loss over the epoch's steps, on corrupted inputs; NaN before the first.
+    pub train_loss: f64,
+    /// Loss on the clean validation split.
+    pub validation_loss: f64,
+    /// Learning rate of the last step; 0 before the first.
+    pub learning_rate: f64,
+}
+
+/// One optimizer step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StepReport {
+    /// The epoch it belongs to, from 1.
+    pub epoch: usize,
+    /// Steps done, this one included.
+    pub step: usize,
+    /// Loss of the batch before the step.
+    pub loss: f64,
+    /// Learning rate of the step.
+    pub learning_rate: f64,
+    /// Samples in the batch.
+    pub samples: usize,
+}
+
+/// Whoever follows a training; an error stops it.
+pub trait Observer {
+    /// After every optimizer step.
+    fn step(&mut self, _report: &StepReport, _state: &State) -> Result<(), Error> {
+        Ok(())
+    }
+    /// Before the first epoch and after each one, with the network without autodiff.
+    fn epoch(&mut self, _report: &EpochReport, _model: &Autoencoder, _state: &State) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+/// Follows nothing.
+impl Observer for () {}
+
+/// Trains from `state` to the last epoch.
+///
+/// # Errors
+/// [`Error::NonFinite`] when the loss stops being a number; whatever the observer returns.
+pub fn train(job: &Job, mut state: State, observer: &mut dyn Observer) -> Result<State, Error> {
+    let batches = Batches::new(job);
+    let (config, steps) = (job.config, job.steps());
+    if state.optimizer.steps == 0 {
+        state.report(job, f64::NAN, observer)?;
+    }
+    while state.epoch < config.epochs {
+        let (epoch, order) = (state.epoch + 1, job.order(state.epoch + 1));
+        for rows in order.chunks(config.batch_size).skip(state.batches) {
+            let rate = config.schedule.rate(config.learning_rate, state.optimizer.steps, steps);
+            let (loss, gradients) = gradients(&batches, &state.model, rows, epoch);
+            state.refuse_non_finite(loss, epoch)?;
+            state.model = config.optimizer.step(&mut state.optimizer, rate, state.model, gradients);
+            state.record(loss, rows.len());
+            let step = state.optimizer.steps;
+            let report = StepReport { epoch, step, loss, learning_rate: rate, samples: rows.len() };
+            observer.step(&report, &state)?;
+        }
+        let train_loss = state.finish_epoch(job.split.train.len());
+        state.report(job, train_loss, observer)?;
+    }
+    Ok(state)
+}
+
+/// Loss and gradients of one batch of N samples, in `accumulation` micro-batches: each adds its sum
+/// over samples divided by N, so that together they are the gradient of the batch's mean loss.
+fn gradients(batches: &Batches, model: &Autoencoder, rows: &[usize], epoch: usize) -> (f64, GradientsParams) {
+    let config = batches.config();
+    let mut accumulator = GradientsAccumulator::new();
+    let mut total = 0.0;
+    for rows_k in rows.chunks(rows.len().div_ceil(config.accumulation)) {
+        let (loss, gradients) = batches.read(rows_k, epoch).gradients(model, 1.0 / rows.len() as f64);
+        accumulator.accumulate(model, gradients);
+        total += loss;
+    }
+    let mut gradients = accumulator.grads();
+    if let Some(largest) = config.clip_norm {
+        let norm = gradient_norm(model, &gradients);
+        if norm > largest {
+            scale_gradients(model, &mut gradients, largest / norm);
+        }
+    }
+    (total, gradients)
+}
+
+impl Job<'_> {
+    /// A training before its first step.
+    pub fn start(&self) -> State {
+        let device = self.device.clone().autodiff();
+        let features = self.data.dataset.features();
+        State {
+            model: Autoencoder::new(&self.config.architecture, features, self.config.seed, &device),
+            optimizer: OptimizerState::default(),
+            epoch: 0,
+            batches: 0,
+            loss_sum: 0.0,
+            last_loss: f64::NAN,
+        }
+    }
+
+    /// Optimizer steps of the whole training.
+    pub fn steps(&self) -> usize {
+        self.config.epochs * self.split.train.len().div_ceil(self.config.batch_size)
+    }
+
+    /// The training rows in the order of an epoch.
+    fn order(&self, epoch: usize) -> Vec<usize> {
+        let train = &self.split.train;
+        let mut rng = stream(self.config.seed, Purpose::Shuffle, epoch as u64, 0, 0);
+        permutation(train.len(), &mut rng).into_iter().map(|place| train[place]).collect()
+    }
+}
+
+impl State {
+    fn refuse_non_finite(&self, loss: f64, epoch: usize) -> Result<(), Error> {
+        if loss.is_finite() {
+            return Ok(());
+        }
+        Err(Error::NonFinite { loss, step: self.optimizer.steps + 1, epoch, last_finite: self.last_loss })
+    }
+
+    fn record(&mut self, loss: f64, samples: usize) {
+        self.batches += 1;
+        self.loss_sum += loss * samples as f64;
+        self.last_loss = loss;
+    }
+
+    fn finish_epoch(&mut self, samples: usize) -> f64 {
+        let loss = self.loss_sum / samples as f64;
+        (self.epoch, self.batches, self.loss_sum) = (self.epoch + 1, 0, 0.0);
+        loss
+    }
+
+    fn report(&self, job: &Job, train_loss: f64, observer: &mut dyn Observer) -> Result<(), Error> {
+        let model = self.model.valid();
+        let validation_loss = evaluate::loss(&model, job.data, &job.split.validation, &job.device);
+        let step = self.optimizer.steps;
+        let learning_rate = match step {
+            0 => 0.0,
+            _ => job.config.schedule.rate(job.config.learning_rate, step - 1, job.steps()),
+        };
+        let report = EpochReport { epoch: self.epoch, step, train_loss, validation_loss, learning_rate };
+        observer.epoch(&report, &model, self)
+    }
+}
