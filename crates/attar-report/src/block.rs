@@ -6,30 +6,26 @@ use serde_json::json;
 
 use crate::chart::{Drawing, Plot};
 use crate::html::{element, escape, script_json, table};
-use crate::{Block, Claims, Images, KeyValues, Table, Verdict};
+use crate::{Block, Claims, Images, KeyValues, Verdict};
 
 /// `block` as HTML; `number` counts the figures of the page, and makes their ids.
 pub(crate) fn block(block: &Block, number: &mut usize) -> String {
-    let mut figure = |class: &str, title: &str, content: String, caption: &str| {
-        *number += 1;
-        figure(*number, class, title, &content, caption)
+    let (class, title, content) = match block {
+        Block::Lines(lines) => ("chart", &lines.title, chart(lines.draw(), &lines.title, &lines.caption)),
+        Block::Bars(bars) => ("chart", &bars.title, chart(bars.draw(), &bars.title, &bars.caption)),
+        Block::Scatter(map) => ("chart map", &map.title, chart(map.draw(), &map.title, &map.caption)),
+        Block::Images(images) => ("pictures", &images.title, pictures(images) + &caption(&images.caption)),
+        Block::Table(list) => {
+            let class = if list.rows.len() > 20 { "long" } else { "" };
+            (class, &list.title, table(&list.columns, &list.rows) + &caption(&list.caption))
+        }
+        Block::KeyValues(values) => ("", &values.title, pairs(values)),
+        Block::Claims(list) => ("claims", &list.title, claims(list)),
+        Block::Note(text) => return format!("<p class=\"note\">{}</p>\n", escape(text)),
+        Block::Warning(text) => return warning(text),
     };
-    match block {
-        Block::Lines(lines) => chart(lines.draw(), &lines.title, &lines.caption, figure),
-        Block::Bars(bars) => chart(bars.draw(), &bars.title, &bars.caption, figure),
-        Block::Scatter(scatter) => chart(scatter.draw(), &scatter.title, &scatter.caption, figure),
-        Block::Images(images) => figure("pictures", &images.title, pictures(images), &images.caption),
-        Block::Table(Table { title, caption, columns, rows }) => {
-            let class = if rows.len() > 20 { "long" } else { "" };
-            figure(class, title, table(columns, rows), caption)
-        }
-        Block::KeyValues(values) => figure("", &values.title, pairs(values), ""),
-        Block::Claims(list) => figure("claims", &list.title, claims(list), ""),
-        Block::Note(text) => format!("<p class=\"note\">{}</p>\n", escape(text)),
-        Block::Warning(text) => {
-            format!("<p class=\"warning\" role=\"alert\"><strong>Warning:</strong> {}</p>\n", escape(text))
-        }
-    }
+    *number += 1;
+    figure(*number, class, title, &content)
 }
 
 /// A sign and a word, for those who see and those who hear.
@@ -41,30 +37,31 @@ pub(crate) fn sign(verdict: Verdict) -> (&'static str, &'static str, &'static st
     }
 }
 
-fn figure(number: usize, class: &str, title: &str, content: &str, caption: &str) -> String {
+fn figure(number: usize, class: &str, title: &str, content: &str) -> String {
     let title = if title.is_empty() { format!("Figure {number}") } else { escape(title) };
-    let caption = element("p class=\"caption\"", caption);
     format!(
         "<figure id=\"figure-{number}\" class=\"{class}\" aria-labelledby=\"figure-{number}-title\">\n\
-         <h3 id=\"figure-{number}-title\">{title}</h3>\n{content}{caption}</figure>\n"
+         <h3 id=\"figure-{number}-title\">{title}</h3>\n{content}</figure>\n"
     )
 }
 
-fn chart(
-    drawing: Drawing,
-    title: &str,
-    caption: &str,
-    mut figure: impl FnMut(&str, &str, String, &str) -> String,
-) -> String {
+fn caption(text: &str) -> String {
+    element("p class=\"caption\"", text)
+}
+
+fn warning(text: &str) -> String {
+    format!("<p class=\"warning\"><strong>Warning:</strong> {}</p>\n", escape(text))
+}
+
+fn chart(drawing: Drawing, title: &str, text: &str) -> String {
     let many = if drawing.plots.len() > 1 { " many" } else { "" };
     let panels: String = drawing.plots.iter().map(|plot| panel(drawing.kind, title, plot)).collect();
-    let caption = element("p class=\"caption\"", format!("{caption} {}", drawing.key).trim());
+    let caption = caption(format!("{text} {}", drawing.key).trim());
     let numbers = table(&drawing.columns, &drawing.rows);
-    let content = format!(
+    format!(
         "<div class=\"panels{many}\">\n{panels}</div>\n{caption}\
          <details><summary>The numbers</summary>\n{numbers}</details>\n"
-    );
-    figure(drawing.class, title, content, "")
+    )
 }
 
 fn panel(kind: &str, title: &str, plot: &Plot) -> String {

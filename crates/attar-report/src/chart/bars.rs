@@ -54,7 +54,7 @@ impl Bars {
         };
         let columns = ["group", "series", self.y.name(), "low", "high"].map(str::to_owned).to_vec();
         let key = if baselines { "Hatched bars are baselines." } else { "" };
-        Drawing { kind: "Bar chart", class: "chart", plots: vec![plot], columns, rows: self.rows(), key }
+        Drawing { kind: "Bar chart", plots: vec![plot], columns, rows: self.rows(), key }
     }
 
     fn trace(&self, series: &BarSeries) -> Value {

@@ -126,7 +126,7 @@ impl Lines {
         }
         let rows = self.panels.iter().flat_map(|panel| rows(panel, columns.len())).collect();
         let plots = self.panels.iter().map(|panel| self.plot(panel, &range)).collect();
-        Drawing { kind: "Line chart", class: "chart", plots, columns, rows, key: "" }
+        Drawing { kind: "Line chart", plots, columns, rows, key: "" }
     }
 
     fn plot(&self, panel: &Panel, range: &Value) -> Plot {

@@ -10,8 +10,6 @@ use serde_json::{Value, json};
 pub(crate) struct Drawing {
     /// The kind of chart, for those who cannot see it.
     pub(crate) kind: &'static str,
-    /// How the style knows it.
-    pub(crate) class: &'static str,
     /// One or more, side by side.
     pub(crate) plots: Vec<Plot>,
     /// The numbers behind it.

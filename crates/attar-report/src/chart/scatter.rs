@@ -76,7 +76,7 @@ impl Scatter {
             pictures: self.thumbnails.iter().map(Image::data_uri).collect(),
         };
         let columns = ["class", "points", "mean x", "mean y"].map(str::to_owned).to_vec();
-        Drawing { kind: "Scatter plot", class: "chart map", plots: vec![plot], columns, rows: self.rows(), key: "" }
+        Drawing { kind: "Scatter plot", plots: vec![plot], columns, rows: self.rows(), key: "" }
     }
 
     fn everyone(&self) -> Vec<usize> {
