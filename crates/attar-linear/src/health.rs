@@ -5,8 +5,9 @@ use faer::MatRef;
 use crate::spectral::eigenvalues;
 use crate::{CovarianceSum, Error};
 
-/// A code whose effective rank is below this share of its size, and which is not thereby near rank one, has collapsed.
-const COLLAPSED_SHARE: f64 = 0.05;
+/// A code whose effective rank is below this share of its dimensions has collapsed. It is low because a code may well
+/// have more dimensions than the data has directions.
+const COLLAPSED_SHARE: f64 = 0.02;
 
 /// An effective rank at or below this has collapsed, whatever the size of the code, unless the code has one dimension.
 const COLLAPSED_RANK: f64 = 1.05;
@@ -22,7 +23,7 @@ pub struct CodeHealth {
     /// Dimensions that are constant over the rows: standard deviation at most 1e-6 of the largest, or zero.
     pub dead: Vec<usize>,
     /// Every dimension is dead, or the effective rank is at most 1.05 (of a code of two dimensions or more) or under
-    /// 5 % of the dimensions. The thresholds are conventions of ours: a warning, not a verdict.
+    /// 2 % of the dimensions. The thresholds are conventions of ours: a warning, not a verdict.
     pub collapsed: bool,
     /// Why `collapsed` is set, in words.
     pub reason: Option<String>,

@@ -35,8 +35,8 @@ fn every_fit_refuses_values_that_are_not_finite() {
         Pca { components: 1 }.fit(with(0, 0, f32::INFINITY).as_ref()),
         "expected finite values, got inf at row 0, column 0",
     );
-    let column_major_and_row_major = [codes.to_owned(), codes.transpose().to_owned()];
-    check(CodeHealth::of(column_major_and_row_major[1].transpose()), message);
+    let row_major = codes.transpose().to_owned();
+    check(CodeHealth::of(row_major.transpose()), message);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! The crate from outside: laws, agreement with naive forms and with scikit-learn, and what is refused.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, in its helpers too")]
+
 mod errors;
 mod logistic;
 mod neighbours;
