@@ -25,7 +25,7 @@ pub(crate) struct Basis {
     /// `[features, rank]`, orthonormal columns.
     axes: Mat<f32>,
     /// The squared length of the training codes along each axis, largest first.
-    pub(crate) squares: Vec<f64>,
+    squares: Vec<f64>,
 }
 
 impl Basis {

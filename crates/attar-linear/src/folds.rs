@@ -16,3 +16,20 @@ pub(crate) fn stratified(labels: &[u32], folds: usize, seed: u64) -> Vec<u32> {
     }
     fold_of
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folds_are_as_even_as_counts_allow() {
+        let labels: Vec<u32> = (0..103).map(|i| [0, 0, 2, 1, 0][i % 5]).collect();
+        let fold_of = stratified(&labels, 4, 9);
+        for label in 0..3 {
+            let count = |fold| labels.iter().zip(&fold_of).filter(|&(&l, &f)| l == label && f == fold).count();
+            let counts: Vec<usize> = (0..4).map(count).collect();
+            assert!(counts.iter().max() <= counts.iter().min().map(|least| least + 1).as_ref(), "{counts:?}");
+        }
+        assert_ne!(fold_of, stratified(&labels, 4, 10));
+    }
+}

@@ -31,8 +31,9 @@ const FOLD_TOLERANCE: f64 = 1e-3;
 /// scikit-learn's `LogisticRegression(C = 1/l2)` after its `StandardScaler`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LogisticRegression {
-    /// The strength of the penalty; by cross-validation it is the one of least held-out cross-entropy. Below
-    /// [`FEWEST_LABELS`] labels in the rarest class it is [`FALLBACK_L2`] instead.
+    /// The strength of the penalty; by cross-validation it is the one of least held-out cross-entropy, looked for from
+    /// the strongest down until one does worse. Below [`FEWEST_LABELS`] labels in the rarest class it is
+    /// [`FALLBACK_L2`] instead.
     pub l2: L2,
     /// The fit has converged when the Euclidean length of the objective's gradient with respect to the standardised
     /// features' weight and the bias, divided by the number of rows, is at most this. Products are in `f32`, which sets
@@ -103,7 +104,7 @@ impl LogisticRegression {
         let counts = check::labelled(codes, labels, classes)?;
         let basis = Basis::of(codes)?;
         let blocks = basis.coordinates(codes);
-        let solver = Solver { config: self, squares: &basis.squares, blocks: &blocks, labels, classes };
+        let solver = Solver { config: self, rank: basis.rank(), blocks: &blocks, labels, classes };
         let rarest = counts.into_iter().filter(|&n| n > 0).min().unwrap_or(0);
         let choice = solver.choose(rarest);
         let folds = vec![0; labels.len()];
@@ -123,7 +124,7 @@ struct Choice {
 /// The data of one fit, in the basis that it is solved in.
 struct Solver<'a> {
     config: &'a LogisticRegression,
-    squares: &'a [f64],
+    rank: usize,
     blocks: &'a [Mat<f32>],
     labels: &'a [u32],
     classes: usize,
@@ -137,7 +138,7 @@ struct Minimised {
 
 impl Solver<'_> {
     fn choose(&self, rarest: usize) -> Choice {
-        let start = vec![0.0; (self.squares.len() + 1) * self.classes];
+        let start = vec![0.0; (self.rank + 1) * self.classes];
         match &self.config.l2 {
             L2::Fixed(l2) => Choice { l2: *l2, start, scores: Vec::new() },
             L2::CrossValidated { .. } if rarest < FEWEST_LABELS => {

@@ -5,7 +5,8 @@ use crate::{Error, check};
 /// How the L2 strength of a probe is set.
 #[derive(Debug, Clone, PartialEq)]
 pub enum L2 {
-    /// This strength.
+    /// This strength. Zero is least squares for ridge; logistic regression has no optimum there where the classes can be
+    /// told apart by a plane, and then ends unconverged.
     Fixed(f64),
     /// The strength with the best score on held-out folds, each fold left out once.
     CrossValidated {

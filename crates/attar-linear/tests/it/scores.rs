@@ -67,7 +67,7 @@ fn collapse_is_seen_and_named() {
     let line = health(|i, j| codes[(i, 0)] * (j + 1) as f32);
     assert!(line.collapsed && line.reason.unwrap().contains("one direction"));
 
-    let plane = Mat::from_fn(50, 200, |i, j| codes[(i, 0)] + 0.5 * codes[(i, 1)] * j as f32);
+    let plane = Mat::from_fn(50, 200, |i, j| codes[(i, 0)] * (j % 7) as f32 + codes[(i, 1)] * (j % 5) as f32);
     let plane = CodeHealth::of(plane.as_ref()).unwrap();
     assert!(plane.collapsed && plane.reason.unwrap().contains("under 2 %"));
 }
