@@ -4,6 +4,17 @@ use crate::labels::labels_of_numbers;
 use crate::{Bytes, Dataset, Error, Layout, Matrix, Schema, Values};
 use std::path::Path;
 
+/// A schema names every feature, so a header must not promise any number of them.
+const MOST_FEATURES: usize = 1 << 22;
+
+/// Refuses more features than are supported.
+pub(crate) fn check_features(path: &Path, features: usize) -> Result<(), Error> {
+    match features > MOST_FEATURES {
+        true => Err(Error::TooManyFeatures { path: path.to_owned(), features, limit: MOST_FEATURES }),
+        false => Ok(()),
+    }
+}
+
 /// Rows, features and layout of an array.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shape {
@@ -17,10 +28,11 @@ impl Shape {
     /// images, channels last; everything else is vectors, one dimension being one feature each.
     pub(crate) fn of(path: &Path, shape: &[usize], bytes: bool) -> Result<Self, Error> {
         let (samples, inner) = shape.split_first().map_or((0, shape), |(first, rest)| (*first, rest));
-        let features = inner.iter().try_fold(1_usize, |product, &size| product.checked_mul(size)).unwrap_or(0);
+        let features = inner.iter().try_fold(1_usize, |product, &size| product.checked_mul(size)).unwrap_or(usize::MAX);
         if samples == 0 || features == 0 {
             return Err(Error::Empty { path: path.to_owned(), samples, features });
         }
+        check_features(path, features)?;
         let layout = match *inner {
             [height, width] | [1, height, width] if bytes => Layout::Image { height, width, channels: 1 },
             [height, width, channels @ (1 | 3)] if bytes => Layout::Image { height, width, channels },

@@ -1,6 +1,7 @@
 //! Parquet tables: numbers, text and lists of numbers, read a batch at a time, row group by row group.
 
-use crate::table::{Cell, Visitor};
+use crate::array::check_features;
+use crate::table::{Cell, Visitor, check_unique};
 use crate::{Categorical, Error};
 use arrow_array::types::*;
 use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, RecordBatch, cast::AsArray};
@@ -40,8 +41,10 @@ impl Columnar {
                 None if categorical == Some(Categorical::Drop) => continue,
                 None => return Err(unsupported(path, field.name(), field.data_type())),
             };
+            check_features(path, file.columns.len() + width.unwrap_or(1))?;
             file.add(number, field.name(), width);
         }
+        check_unique(path, &file.columns)?;
         Ok(file)
     }
 

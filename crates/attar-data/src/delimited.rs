@@ -1,8 +1,8 @@
 //! CSV and its cousins: separator and header are found out, rows are streamed.
 
-use crate::table::{Cell, Visitor};
+use crate::table::{Cell, Visitor, check_unique};
 use crate::{Error, Schema};
-use csv::{ErrorKind, Reader, ReaderBuilder, StringRecord, Trim};
+use csv::{ErrorKind, Reader, ReaderBuilder, StringRecord};
 use flate2::read::MultiGzDecoder;
 use std::collections::HashSet;
 use std::fs::File;
@@ -31,11 +31,12 @@ impl Delimited {
             return Err(Error::Empty { path: path.to_owned(), samples: 0, features: 0 });
         }
         let known = |schema: &Schema| {
-            let names: HashSet<&str> = first.iter().collect();
+            let names: HashSet<&str> = first.iter().map(str::trim).collect();
             schema.columns.iter().all(|column| names.contains(column.name.as_str()))
         };
         file.header = header.unwrap_or_else(|| schema.is_some_and(known) || looks_like_names(&first));
-        file.columns = names(path, &first, file.header)?;
+        file.columns = names(&first, file.header);
+        check_unique(path, &file.columns)?;
         Ok(file)
     }
 
@@ -83,7 +84,7 @@ impl Delimited {
 
     fn reader(&self) -> Result<Reader<Box<dyn Read>>, Error> {
         let mut builder = ReaderBuilder::new();
-        builder.has_headers(false).delimiter(self.separator).trim(Trim::All).buffer_capacity(1 << 16);
+        builder.has_headers(false).delimiter(self.separator).buffer_capacity(1 << 16);
         Ok(builder.from_reader(self.open_file()?))
     }
 
@@ -126,14 +127,11 @@ fn looks_like_names(record: &StringRecord) -> bool {
     !cells.is_empty() && cells.into_iter().all(is_text)
 }
 
-fn names(path: &Path, first: &StringRecord, header: bool) -> Result<Vec<String>, Error> {
-    let name = |(i, text): (usize, &str)| {
-        if header && !text.is_empty() { text.to_owned() } else { format!("column_{i}") }
+fn names(first: &StringRecord, header: bool) -> Vec<String> {
+    let name = |(i, text): (usize, &str)| match text.trim() {
+        "" => format!("column_{i}"),
+        text if header => text.to_owned(),
+        _ => format!("column_{i}"),
     };
-    let names: Vec<String> = first.iter().enumerate().map(name).collect();
-    let mut seen = HashSet::new();
-    match names.iter().find(|name| !seen.insert(*name)) {
-        Some(name) => Err(Error::DuplicateColumn { path: path.to_owned(), column: name.clone() }),
-        None => Ok(names),
-    }
+    first.iter().enumerate().map(name).collect()
 }

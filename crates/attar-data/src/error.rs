@@ -51,6 +51,16 @@ pub enum Error {
         /// Features found.
         features: usize,
     },
+    /// More features than anything here is made for.
+    #[error("{}: {features} features are more than the {limit} that are supported", path.display())]
+    TooManyFeatures {
+        /// The file.
+        path: PathBuf,
+        /// Features found, or promised by a header.
+        features: usize,
+        /// The most that are read.
+        limit: usize,
+    },
     /// There are not as many labels as rows.
     #[error("{labels} labels for {rows} rows")]
     LabelCount {

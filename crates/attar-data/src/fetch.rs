@@ -82,6 +82,26 @@ pub fn fetch(
     Err(last)
 }
 
+/// Fetches MNIST's four files into `folder`; `progress` is told the file, its bytes here and, if known, in total.
+///
+/// # Errors
+/// [`Error::NoMnist`], which says what failed and where the files belong.
+pub fn fetch_mnist(
+    mirrors: &[&str],
+    folder: &Path,
+    progress: &mut dyn FnMut(&'static str, u64, Option<u64>),
+) -> Result<(), Error> {
+    for file in MNIST_FILES {
+        let fetched = fetch(file, mirrors, folder, &mut |here, total| progress(file.name, here, total));
+        fetched.map_err(|error| Error::NoMnist {
+            reason: error.to_string(),
+            files: MNIST_FILES.map(|file| file.name).join(", "),
+            folder: folder.to_owned(),
+        })?;
+    }
+    Ok(())
+}
+
 /// Adds to `part` what is missing of it.
 fn download(url: &str, part: &Path, progress: &mut dyn FnMut(u64, Option<u64>)) -> Result<(), Error> {
     let fault = |reason: String| Error::Download { url: url.to_owned(), reason };
@@ -111,6 +131,8 @@ fn agent() -> Agent {
         .http_status_as_error(false)
         .timeout_connect(Some(Duration::from_secs(15)))
         .timeout_recv_response(Some(Duration::from_secs(30)))
+        // Far above what a slow line needs; the next attempt goes on with what has come.
+        .timeout_recv_body(Some(Duration::from_secs(600)))
         .build();
     config.new_agent()
 }

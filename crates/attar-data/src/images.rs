@@ -6,7 +6,7 @@ use crate::labels::Classes;
 use crate::{Dataset, Error, Labels, Layout, ReadOptions};
 use arrow_array::{Array, ArrayRef, RecordBatch, cast::AsArray};
 use arrow_schema::{DataType, Field};
-use image::{ImageDecoder, ImageReader};
+use image::ImageReader;
 use std::fs;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
@@ -76,11 +76,7 @@ fn decode(place: &Path, encoded: &[u8]) -> Result<(usize, usize, usize, Vec<u8>)
     if png_size(encoded).is_some_and(|(width, height)| width == 0 || height == 0) {
         return Err(Error::ZeroSizeImage { path: place.to_owned() });
     }
-    let decoder = reader.into_decoder().map_err(|error| fault(error.to_string()))?;
-    if decoder.dimensions().0 == 0 || decoder.dimensions().1 == 0 {
-        return Err(Error::ZeroSizeImage { path: place.to_owned() });
-    }
-    let image = image::DynamicImage::from_decoder(decoder).map_err(|error| fault(error.to_string()))?;
+    let image = reader.decode().map_err(|error| fault(error.to_string()))?;
     let (height, width) = (image.height() as usize, image.width() as usize);
     Ok(match image.color().has_color() {
         true => (height, width, 3, image.into_rgb8().into_raw()),

@@ -1,6 +1,6 @@
 //! The full MNIST from its four files: under the data folder, in the cache, or fetched.
 
-use crate::fetch::{MNIST_FILES, MNIST_MIRRORS, fetch};
+use crate::fetch::{MNIST_FILES, MNIST_MIRRORS, fetch_mnist};
 use crate::{Dataset, Error, cache_folder, digits, idx};
 use std::path::{Path, PathBuf};
 
@@ -10,25 +10,22 @@ pub(crate) fn mnist(data_dir: Option<&Path>) -> Result<Dataset, Error> {
 }
 
 fn mnist_from(data_dir: Option<&Path>, cache: &Path, mirrors: &[&str]) -> Result<Dataset, Error> {
-    let nearby = data_dir.map(|folder| [folder.to_owned(), folder.join("mnist")]);
-    let places = nearby.into_iter().flatten().chain([cache.to_owned()]);
-    if let Some(folder) = places.into_iter().find(|folder| is_mnist(folder)) {
+    if let Some(folder) = places(data_dir, cache).find(|folder| is_mnist(folder)) {
         return read_folder(&folder);
     }
-    for file in MNIST_FILES {
-        fetch(file, mirrors, cache, &mut |_, _| {}).map_err(|error| Error::NoMnist {
-            reason: error.to_string(),
-            files: MNIST_FILES.map(|file| file.name).join(", "),
-            folder: cache.to_owned(),
-        })?;
-    }
+    fetch_mnist(mirrors, cache, &mut |_, _, _| {})?;
     read_folder(cache)
+}
+
+/// Where the four files are looked for.
+fn places(data_dir: Option<&Path>, cache: &Path) -> impl Iterator<Item = PathBuf> {
+    let nearby = data_dir.map(|folder| [folder.to_owned(), folder.join("mnist")]);
+    nearby.into_iter().flatten().chain([cache.to_owned()])
 }
 
 /// Where `mnist` would be read from without fetching.
 pub(crate) fn local_folder(data_dir: Option<&Path>) -> Option<PathBuf> {
-    let nearby = data_dir.map(|folder| [folder.to_owned(), folder.join("mnist")]);
-    nearby.into_iter().flatten().chain([cache_folder().join("mnist")]).find(|folder| is_mnist(folder))
+    places(data_dir, &cache_folder().join("mnist")).find(|folder| is_mnist(folder))
 }
 
 /// Whether a folder holds the four files.

@@ -61,12 +61,19 @@ fn open_as(source: &str, options: &ReadOptions, schema: Option<&Schema>) -> Resu
 fn open_path(path: &Path, options: &ReadOptions, schema: Option<&Schema>) -> Result<Dataset, Error> {
     let name = path.file_name().map_or_else(|| "data".to_owned(), |name| name.to_string_lossy().into_owned());
     if path.is_dir() {
+        refuse_columns(path, options, true)?;
         return match mnist::is_mnist(path) {
             true => mnist::read_folder(path),
             false => images::read_folder(path, name),
         };
     }
-    match recognise(path)? {
+    let format = recognise(path)?;
+    match format {
+        Format::Idx { .. } => refuse_columns(path, options, true)?,
+        Format::Npy | Format::Npz => refuse_columns(path, options, false)?,
+        Format::Parquet | Format::Text { .. } => {}
+    }
+    match format {
         Format::Npy => read_npy(path, name, options),
         Format::Npz => npz::read(path, name, options),
         Format::Idx { gzip } => read_idx(path, name, gzip),
@@ -78,6 +85,17 @@ fn open_path(path: &Path, options: &ReadOptions, schema: Option<&Schema>) -> Res
             let file = Delimited::open(path, options.header, schema, gzip)?;
             read_table(&Table::Delimited(file), name, options, schema)
         }
+    }
+}
+
+/// What has no named columns has no column of ids, and if `label` is set no column of labels.
+fn refuse_columns(path: &Path, options: &ReadOptions, label: bool) -> Result<(), Error> {
+    let asked = [("label", options.label_column.as_ref().filter(|_| label)), ("id", options.id_column.as_ref())];
+    match asked.into_iter().find_map(|(role, name)| name.map(|name| (role, name.clone()))) {
+        Some((role, name)) => {
+            Err(Error::NoSuchColumn { path: path.to_owned(), role, name, available: "no named columns".to_owned() })
+        }
+        None => Ok(()),
     }
 }
 

@@ -27,7 +27,9 @@ pub enum Categorical {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ReadOptions {
-    /// The column that holds the labels: a name, or for an NPY file the path of a second, one-dimensional NPY file.
+    /// The column that holds the labels: a name (columns of a file without a header are called `column_0`, `column_1` and
+    /// so on), for NPZ the name of an array, for NPY the path of a second, one-dimensional NPY file, from the first one's
+    /// folder.
     pub label_column: Option<String>,
     /// The column that names each row; carried along, never a feature.
     pub id_column: Option<String>,

@@ -4,7 +4,11 @@ use crate::Error;
 use crate::columnar::Columnar;
 use crate::delimited::Delimited;
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::path::Path;
+
+/// What text files say for a value that is not there, in any case.
+const MISSING: [&str; 5] = ["nan", "na", "n/a", "null", "-nan"];
 
 /// One value of a table.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -20,8 +24,13 @@ impl<'a> Cell<'a> {
     /// Text is trimmed; nothing, `NaN`, `NA`, `N/A` and `null` in any case are missing.
     pub(crate) fn of_text(text: &'a str) -> Self {
         let text = text.trim();
-        let missing = ["", "nan", "na", "n/a", "null", "-nan"];
-        if missing.iter().any(|word| text.eq_ignore_ascii_case(word)) { Cell::Missing } else { Cell::Text(text) }
+        // Most cells are numbers, which the first byte tells.
+        let missing = match text.as_bytes().first() {
+            None => true,
+            Some(b'0'..=b'9' | b'.') => false,
+            Some(_) => MISSING.iter().any(|word| text.eq_ignore_ascii_case(word)),
+        };
+        if missing { Cell::Missing } else { Cell::Text(text) }
     }
 
     pub(crate) fn number(self) -> Option<f64> {
@@ -115,5 +124,14 @@ pub(crate) fn listed(names: &[String]) -> String {
     match names.len().checked_sub(12) {
         Some(more @ 1..) => format!("{shown} and {more} more"),
         _ => shown,
+    }
+}
+
+/// Refuses two columns of one name, which could not be told apart in new data.
+pub(crate) fn check_unique(path: &Path, columns: &[String]) -> Result<(), Error> {
+    let mut seen = HashSet::new();
+    match columns.iter().find(|name| !seen.insert(*name)) {
+        Some(name) => Err(Error::DuplicateColumn { path: path.to_owned(), column: name.clone() }),
+        None => Ok(()),
     }
 }

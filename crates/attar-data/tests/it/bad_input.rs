@@ -86,6 +86,9 @@ fn columns_that_are_not_there() {
     check_with(&array, &label, "NoLabelFile", &["second, one-dimensional"]);
     let archive = folder.file("x.npz", zip(&[("x.npy", npy_f32("(2, 1)", &[1.0, 2.0]))]));
     check_with(&archive, &label, "NoSuchColumn", &["no label column `c`", "`x`"]);
+    let idx = folder.file("x.idx", idx(8, &[2, 1], &[1, 2]));
+    check_with(&idx, &label, "NoSuchColumn", &["no label column `c`", "no named columns"]);
+    check_with(&array, &id, "NoSuchColumn", &["no id column `c`", "no named columns"]);
     let only = ReadOptions { label_column: Some("a".to_owned()), ..ReadOptions::default() };
     check_with(&folder.file("l.csv", "a\n1\n2\n"), &only, "Empty", &["2 rows of 0 features"]);
     let dropped = ReadOptions { categorical: Some(Categorical::Drop), ..ReadOptions::default() };
@@ -118,6 +121,7 @@ fn arrays() {
     check("shape.npy", npy("'<f8'", false, "(-1,)", &eight), "Npy", &["shape"]);
     check("cut.npy", &npy("'<f8'", false, "(1,)", &eight)[..40], "Npy", &["cut short"]);
     check("zero.npy", npy("'<f8'", false, "(0, 3)", &[]), "Empty", &["0 rows of 3 features"]);
+    check("wide.npy", npy("'|u1'", false, "(1, 4194305)", &[0; 4194305]), "TooManyFeatures", &["4194305"]);
     check("nan.npy", npy_f32("(2, 2)", &[1.0, 2.0, 3.0, f32::NAN]), "MissingValue", &["row 1", "`feature_1`"]);
     check("inf.npy", npy_f32("(2, 1)", &[1.0, f32::INFINITY]), "NotFinite", &["row 1", "`feature_0`"]);
     let archive = zip(&[("x.npy", npy_f32("(2, 1)", &[1.0, 2.0]))]);
@@ -163,6 +167,11 @@ fn images() {
     let mut wide = png(3, 2, 1);
     wide[16..20].copy_from_slice(&u32::MAX.to_be_bytes());
     check("g.png", wide, "Image", &[]);
+    let mut large = png(3, 2, 1);
+    large[16..24].copy_from_slice(&[0, 1, 134, 160, 0, 1, 134, 160]);
+    let checksum = crc32(&large[12..29]).to_be_bytes();
+    large[29..33].copy_from_slice(&checksum);
+    check("h.png", large, "Image", &["limit"]);
 }
 
 #[test]
@@ -185,4 +194,11 @@ fn classes_that_cannot_be_learned() {
     let many = open(&folder.file("many.csv", format!("x,y\n{rows}")), &options).unwrap();
     let error = split(&many, &SplitFractions::default(), 0).unwrap_err();
     assert!(matches!(error, Error::FewerRowsThanClasses { rows: 7, classes: 10 }), "{error:?}");
+}
+
+/// The checksum of a PNG's chunk.
+fn crc32(bytes: &[u8]) -> u32 {
+    let mut crc = flate2::Crc::new();
+    crc.update(bytes);
+    crc.sum()
 }

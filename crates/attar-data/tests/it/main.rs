@@ -8,8 +8,10 @@
 )]
 
 mod bad_input;
+mod damage;
 mod fetching;
 mod files;
 mod formats;
+mod memory;
 mod new_data;
 mod writing;
