@@ -22,10 +22,8 @@ pub(crate) struct Basis {
     mean: Vec<f64>,
     /// The standard deviation (divisor n) of each feature; infinity where the feature is constant.
     scale: Vec<f64>,
-    /// `[features, rank]`, orthonormal columns.
+    /// `[features, rank]`, orthonormal columns, those of largest variance first.
     axes: Mat<f32>,
-    /// The squared length of the training codes along each axis, largest first.
-    squares: Vec<f64>,
 }
 
 impl Basis {
@@ -35,7 +33,7 @@ impl Basis {
     }
 
     pub(crate) fn rank(&self) -> usize {
-        self.squares.len()
+        self.axes.ncols()
     }
 
     /// The coordinates of `codes` along the axes, by fixed blocks of rows: each `[block, rank + 1]`, the last column 1.
@@ -78,9 +76,9 @@ impl Basis {
         let gram =
             Mat::from_fn(codes.ncols(), codes.ncols(), |i, j| (n - 1.0) * covariance[(i, j)] / (scale[i] * scale[j]));
         let Eigen { values, vectors } = eigen(gram.as_ref())?;
-        let squares = above_floor(values);
-        let axes = Mat::from_fn(codes.ncols(), squares.len(), |i, j| vectors[(i, j)] as f32);
-        Ok(Self { mean: sum.mean().to_vec(), scale, axes, squares })
+        let rank = above_floor(&values);
+        let axes = Mat::from_fn(codes.ncols(), rank, |i, j| vectors[(i, j)] as f32);
+        Ok(Self { mean: sum.mean().to_vec(), scale, axes })
     }
 
     /// Fewer rows than features: the axes come from the eigenvectors of the small matrix of products between rows.
@@ -94,11 +92,11 @@ impl Basis {
         let mut gram = Mat::zeros(codes.nrows(), codes.nrows());
         matmul(&mut gram, Accum::Replace, &standard, standard.transpose(), 1.0, Par::Seq);
         let Eigen { values, vectors } = eigen(gram.as_ref())?;
-        let squares = above_floor(values);
-        let mut axes = Mat::<f64>::zeros(codes.ncols(), squares.len());
-        matmul(&mut axes, Accum::Replace, standard.transpose(), vectors.subcols(0, squares.len()), 1.0, Par::Seq);
-        let axes = Mat::from_fn(axes.nrows(), axes.ncols(), |i, j| (axes[(i, j)] / squares[j].sqrt()) as f32);
-        Ok(Self { mean, scale, axes, squares })
+        let rank = above_floor(&values);
+        let mut axes = Mat::<f64>::zeros(codes.ncols(), rank);
+        matmul(&mut axes, Accum::Replace, standard.transpose(), vectors.subcols(0, rank), 1.0, Par::Seq);
+        let axes = Mat::from_fn(axes.nrows(), axes.ncols(), |i, j| (axes[(i, j)] / values[j].sqrt()) as f32);
+        Ok(Self { mean, scale, axes })
     }
 }
 
@@ -107,7 +105,8 @@ fn scales(codes: MatRef<'_, f32>, deviation: impl Fn(usize) -> f64) -> Vec<f64> 
     (0..codes.ncols()).map(|j| if constant(j) { f64::INFINITY } else { deviation(j) }).collect()
 }
 
-fn above_floor(values: Vec<f64>) -> Vec<f64> {
+/// How many of the values, largest first, are more than rounding error.
+fn above_floor(values: &[f64]) -> usize {
     let floor = FLOOR * values.first().copied().unwrap_or(0.0);
-    values.into_iter().take_while(|&v| v > floor && v > 0.0).collect()
+    values.iter().take_while(|&&v| v > floor && v > 0.0).count()
 }

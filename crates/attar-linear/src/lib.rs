@@ -5,6 +5,18 @@
 //! `MatRef::from_row_major_slice`. Every algorithm is a plain-data configuration whose `fit` validates its input and
 //! returns a fitted type: [`Pca`] gives [`FittedPca`].
 //!
+//! ```
+//! use attar_linear::{LogisticRegression, Pca};
+//! use faer::MatRef;
+//!
+//! let values = [0.0, 0.1, 1.0, 5.0, 5.2, 1.1, 0.2, 0.0, 0.9, 5.1, 4.9, 1.0];
+//! let rows = MatRef::from_row_major_slice(&values, 4, 3);
+//! let codes = Pca { components: 2 }.fit(rows)?.transform(rows)?;
+//! let probe = LogisticRegression::default().fit(codes.as_ref(), &[0, 1, 0, 1], 2)?;
+//! assert_eq!(probe.accuracy(codes.as_ref(), &[0, 1, 0, 1])?, 1.0);
+//! # Ok::<(), attar_linear::Error>(())
+//! ```
+//!
 //! The same input and seed give the same bits at any number of threads: work is split into fixed blocks and sums are
 //! taken in a fixed order.
 

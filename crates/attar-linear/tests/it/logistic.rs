@@ -129,3 +129,15 @@ fn constant_and_repeated_features_do_no_harm() {
         assert!((fitted.weight[(c, 4)] - fitted.weight[(c, 0)]).abs() < 1e-5);
     }
 }
+
+#[test]
+fn codes_without_information_give_the_commonest_class() {
+    for features in [2, 9] {
+        let codes = Mat::from_fn(6, features, |_, j| j as f32);
+        let fitted = LogisticRegression::default().fit(codes.as_ref(), &[0, 1, 1, 1, 0, 1], 2).unwrap();
+        assert!(fitted.converged);
+        assert_eq!(fitted.predict(codes.as_ref()).unwrap(), [1; 6]);
+        let odds = f64::from(fitted.bias[1] - fitted.bias[0]);
+        assert!((odds - 2f64.ln()).abs() < 1e-3, "four against two");
+    }
+}

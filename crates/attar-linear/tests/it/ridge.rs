@@ -73,3 +73,12 @@ fn fewer_rows_than_features() {
     let mean = targets.iter().sum::<f64>() / 12.0;
     assert_close("the mean", strong.predict(codes).unwrap(), &[mean; 12], 1e-4);
 }
+
+#[test]
+fn codes_without_information_give_the_mean() {
+    for features in [2, 9] {
+        let codes = Mat::from_fn(5, features, |_, j| j as f32);
+        let fitted = Ridge::default().fit(codes.as_ref(), &[1.0, 2.0, 4.0, 0.0, 3.0]).unwrap();
+        assert_close("the mean", fitted.predict(codes.as_ref()).unwrap(), &[2.0; 5], 1e-9);
+    }
+}
