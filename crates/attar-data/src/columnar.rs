@@ -8,6 +8,7 @@ use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, RecordBatch, cast::AsArra
 use arrow_schema::DataType;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -96,7 +97,22 @@ impl Columnar {
 /// Opens a Parquet file and reads its footer.
 pub(crate) fn builder(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>, Error> {
     let file = File::open(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
-    ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| parquet_error(path, &error))
+    let size = file.metadata().map_or(0, |metadata| metadata.len());
+    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| parquet_error(path, &error))?;
+    let mut columns = builder.metadata().row_groups().iter().flat_map(RowGroupMetaData::columns);
+    match columns.find(|column| !lies_within(column, size)) {
+        Some(_) => Err(parquet_error(path, &"its footer points outside the file")),
+        None => Ok(builder),
+    }
+}
+
+/// Whether a column chunk's place makes sense, which the decoder takes for granted.
+fn lies_within(column: &ColumnChunkMetaData, size: u64) -> bool {
+    let start = column.dictionary_page_offset().unwrap_or(column.data_page_offset());
+    let end = start.checked_add(column.compressed_size());
+    start >= 0
+        && column.compressed_size() >= 0
+        && end.is_some_and(|end| u64::try_from(end).is_ok_and(|end| end <= size))
 }
 
 /// Reads the given columns of a Parquet file.
