@@ -83,3 +83,23 @@ pub fn cache_folder() -> PathBuf {
         .or_else(|| folder("HOME").map(|home| home.join(".cache")));
     cache.unwrap_or_else(env::temp_dir).join("attar")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Labels, ReadOptions, open};
+
+    /// What the catalogue says of the sets that are always here is what opening them gives.
+    #[test]
+    fn entries_are_as_they_say() {
+        let entries = catalogue(None);
+        let names: Vec<&str> = entries.iter().map(|entry| entry.name).collect();
+        assert_eq!(names, ["digits", "mnist", "synthetic"]);
+        for entry in entries.iter().filter(|entry| matches!(entry.location, Location::Bundled | Location::Computed)) {
+            let set = open(entry.name, &ReadOptions::default()).unwrap();
+            let classes = set.labels.as_ref().and_then(Labels::names).map_or(0, <[String]>::len);
+            let found = (set.name.as_str(), set.samples(), set.features(), classes);
+            assert_eq!(found, (entry.name, entry.samples, entry.features, entry.classes));
+        }
+    }
+}

@@ -62,27 +62,23 @@ pub(crate) struct Filled {
     pub(crate) ids: Option<Vec<String>>,
 }
 
-/// Turns cells into features in the given order of columns, labels and ids.
+/// Turns cells into features in the given order of columns, labels and ids. `rows` is a guess that saves memory.
 pub(crate) fn fill(
     table: &Table,
     roles: &[Role],
     order: &[usize],
     labels: LabelSink,
     impute: Option<Impute>,
+    rows: usize,
 ) -> Result<Filled, Error> {
     let id = roles.iter().position(|role| matches!(role, Role::Id));
     let label = roles.iter().position(|role| matches!(role, Role::Label));
-    let mut filled = Filled { data: Vec::new(), labels, ids: id.map(|_| Vec::new()) };
+    let features: usize = order.iter().map(|&column| roles[column].width()).sum();
+    let mut filled = Filled { data: Vec::with_capacity(rows * features), labels, ids: id.map(|_| Vec::new()) };
     let mut samples = 0;
     table.visit(&mut |place, cells| {
-        let gap = order.iter().chain(&label).copied().find(|&column| cells[column] == Cell::Missing);
-        match (gap, impute) {
-            (Some(_), Some(Impute::Drop)) => return Ok(()),
-            (Some(column), None) => return Err(missing(table, place, column)),
-            (Some(_), Some(Impute::Mean)) => label
-                .filter(|&c| cells[c] == Cell::Missing)
-                .map_or(Ok(()), |column| Err(missing(table, place, column)))?,
-            (None, _) => {}
+        if !is_wanted(table, cells, order, label, impute, place)? {
+            return Ok(());
         }
         for &column in order {
             push_features(table, &mut filled.data, cells[column], &roles[column], place, column)?;
@@ -96,11 +92,30 @@ pub(crate) fn fill(
         samples += 1;
         Ok(())
     })?;
-    let features = order.iter().map(|&column| roles[column].width()).sum();
     if samples == 0 || features == 0 {
         return Err(Error::Empty { path: table.path().to_owned(), samples, features });
     }
     Ok(filled)
+}
+
+/// Whether a row is kept: not if it has a gap and such rows are dropped. No mean stands in for a label.
+fn is_wanted(
+    table: &Table,
+    cells: &[Cell],
+    order: &[usize],
+    label: Option<usize>,
+    impute: Option<Impute>,
+    place: u64,
+) -> Result<bool, Error> {
+    let is_gap = |column: &usize| cells[*column] == Cell::Missing;
+    let label_gap = label.filter(is_gap);
+    let gap = order.iter().copied().find(is_gap).or(label_gap);
+    let error = |column| Err(missing(table, place, column));
+    match impute {
+        Some(Impute::Drop) => Ok(gap.is_none()),
+        Some(Impute::Mean) => label_gap.map_or(Ok(true), error),
+        None => gap.map_or(Ok(true), error),
+    }
 }
 
 fn missing(table: &Table, place: u64, column: usize) -> Error {
@@ -125,13 +140,7 @@ fn push_features(
             let text = cell.text();
             // Levels are sorted.
             if levels.binary_search_by(|level| level.as_str().cmp(&text)).is_err() {
-                return Err(Error::UnknownLevel {
-                    path: table.path().to_owned(),
-                    row: table.row(place),
-                    column: table.columns()[column].clone(),
-                    text: text.into_owned(),
-                    known: listed(levels),
-                });
+                return Err(unknown_level(table, &text, levels, place, column));
             }
             data.extend(levels.iter().map(|level| f32::from(u8::from(*level == text))));
         }
@@ -139,6 +148,16 @@ fn push_features(
         _ => data.push(finite(table, cell, place, column)? as f32),
     }
     Ok(())
+}
+
+fn unknown_level(table: &Table, text: &str, levels: &[String], place: u64, column: usize) -> Error {
+    Error::UnknownLevel {
+        path: table.path().to_owned(),
+        row: table.row(place),
+        column: table.columns()[column].clone(),
+        text: text.to_owned(),
+        known: listed(levels),
+    }
 }
 
 fn push_label(table: &Table, labels: &mut LabelSink, cell: Cell, place: u64, column: usize) -> Result<(), Error> {

@@ -173,7 +173,7 @@ pub(crate) fn read_parquet(path: &Path, name: String, column: usize, options: &R
     let schema = builder(path)?.schema().clone();
     let names: Vec<String> = schema.fields().iter().map(|field| field.name().clone()).collect();
     let label = find(path, &names, options.label_column.as_deref(), "label")?;
-    let label = label.or_else(|| names.iter().position(|name| name == "label"));
+    let label = label.or_else(|| schema.fields().iter().position(|field| is_label(field)));
     let id = find(path, &names, options.id_column.as_deref(), "id")?;
 
     let wanted = [Some(column), label, id];
@@ -195,6 +195,11 @@ pub(crate) fn read_parquet(path: &Path, name: String, column: usize, options: &R
         dataset.labels = Some(labels);
     }
     Ok(dataset)
+}
+
+/// A column that is taken for the labels unasked.
+fn is_label(field: &Field) -> bool {
+    field.name() == "label" && (field.data_type().is_integer() || *field.data_type() == DataType::Utf8)
 }
 
 fn find(path: &Path, names: &[String], name: Option<&str>, role: &'static str) -> Result<Option<usize>, Error> {

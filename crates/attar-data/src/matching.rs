@@ -2,7 +2,7 @@
 
 use crate::filling::{LabelSink, Role, dataset, fill};
 use crate::labels::Classes;
-use crate::reading::text_columns;
+use crate::reading::survey;
 use crate::table::{Table, listed};
 use crate::{Dataset, Error, ReadOptions, Schema};
 use std::collections::HashMap;
@@ -18,7 +18,7 @@ pub(crate) fn read_like(table: &Table, name: String, options: &ReadOptions, sche
     places.label.into_iter().for_each(|column| roles[column] = Role::Label);
     places.id.into_iter().for_each(|column| roles[column] = Role::Id);
     let labels = label_sink(table, places.label, schema)?;
-    let filled = fill(table, &roles, &places.features, labels, options.impute.or(schema.impute))?;
+    let filled = fill(table, &roles, &places.features, labels, options.impute.or(schema.impute), 0)?;
     Ok(dataset(name, schema.clone(), filled.data, filled.labels.finish(), filled.ids))
 }
 
@@ -28,7 +28,7 @@ fn label_sink(table: &Table, label: Option<usize>, schema: &Schema) -> Result<La
         (None, ..) => LabelSink::Absent,
         (Some(_), Some(names), _) => LabelSink::KnownClasses(Classes::known(names)),
         (Some(_), None, Some(_)) => LabelSink::KnownNumbers(Vec::new()),
-        (Some(column), None, None) => LabelSink::new(text_columns(table)?[column]),
+        (Some(column), None, None) => LabelSink::new(survey(table)?.text[column]),
     })
 }
 

@@ -16,36 +16,39 @@ pub(crate) fn settle_missing(mut dataset: Dataset, path: &Path, impute: Option<I
     if !looked_at {
         return Ok(dataset);
     }
-    let mut incomplete = Vec::new();
-    let mut row_values = vec![0.0; dataset.features()];
-    for row in 0..dataset.samples() {
-        dataset.values.read(&[row], &mut row_values);
-        if row_values.iter().fold(true, |all, value| all & value.is_finite()) {
-            continue;
-        }
-        let place = |column: usize| (path.to_owned(), row as u64, dataset.schema.columns[column].to_string());
-        if let Some(column) = row_values.iter().position(|value| value.is_infinite()) {
-            let (path, row, column) = place(column);
-            return Err(Error::NotFinite { path, row, column });
-        }
-        let Some(column) = row_values.iter().position(|value| value.is_nan()) else { continue };
-        match impute {
-            None => {
-                let (path, row, column) = place(column);
-                return Err(Error::MissingValue { path, row, column });
-            }
-            Some(Impute::Mean) => {}
-            Some(Impute::Drop) => incomplete.push(row),
-        }
-    }
+    let incomplete = incomplete_rows(&dataset, path, impute)?;
     dataset.schema.impute = impute;
-    if !incomplete.is_empty() {
+    if impute == Some(Impute::Drop) && !incomplete.is_empty() {
         drop_rows(&mut dataset, &incomplete);
     }
-    if dataset.samples() == 0 {
-        return Err(Error::Empty { path: path.to_owned(), samples: 0, features: dataset.features() });
+    match dataset.samples() {
+        0 => Err(Error::Empty { path: path.to_owned(), samples: 0, features: dataset.features() }),
+        _ => Ok(dataset),
     }
-    Ok(dataset)
+}
+
+/// The rows that hold a NaN, which is an error unless something is done about it; an infinite value always is.
+fn incomplete_rows(dataset: &Dataset, path: &Path, impute: Option<Impute>) -> Result<Vec<usize>, Error> {
+    let mut incomplete = Vec::new();
+    let mut values = vec![0.0_f32; dataset.features()];
+    for row in 0..dataset.samples() {
+        dataset.values.read(&[row], &mut values);
+        // Without an early exit, so that it is done in vectors.
+        if values.iter().fold(true, |all, value| all & value.is_finite()) {
+            continue;
+        }
+        let name = |column: usize| dataset.schema.columns[column].to_string();
+        if let Some(column) = values.iter().position(|value| value.is_infinite()) {
+            return Err(Error::NotFinite { path: path.to_owned(), row: row as u64, column: name(column) });
+        }
+        match (values.iter().position(|value| value.is_nan()), impute) {
+            (Some(column), None) => {
+                return Err(Error::MissingValue { path: path.to_owned(), row: row as u64, column: name(column) });
+            }
+            _ => incomplete.push(row),
+        }
+    }
+    Ok(incomplete)
 }
 
 /// `dropped` is in ascending order.

@@ -20,7 +20,9 @@ use std::path::{Path, PathBuf};
 ///
 /// A path may be a CSV file (also gzip), Parquet (columns of numbers, lists of one length, text, or images), NPY
 /// (memory-mapped), NPZ, IDX (also gzip; labels are taken from the file beside it that is called alike with `labels`
-/// for `images`), or a folder of PNG and JPEG images, whose sub-folders are classes, or of the four files of MNIST.
+/// for `images`), or a folder of PNG and JPEG images, whose sub-folders are classes, or of the four files of MNIST. A file
+/// that is called like a known set is meant by `./digits`. Images in Parquet are labelled by the column `label` unless
+/// another one is named.
 ///
 /// Labels are classes if they are text, or whole numbers of which at most 100 are distinct and each stands for at least
 /// two rows on average; else they are numbers. Files are read, never written; `mnist` alone may be fetched.
@@ -58,6 +60,7 @@ fn open_as(source: &str, options: &ReadOptions, schema: Option<&Schema>) -> Resu
     }
 }
 
+/// A path's data, missing values included.
 fn open_path(path: &Path, options: &ReadOptions, schema: Option<&Schema>) -> Result<Dataset, Error> {
     let name = path.file_name().map_or_else(|| "data".to_owned(), |name| name.to_string_lossy().into_owned());
     if path.is_dir() {

@@ -39,8 +39,8 @@ pub struct Preprocessing {
     pub imputed: Vec<u64>,
 }
 
-/// Rows read at a time while fitting.
-const BLOCK_ROWS: usize = 256;
+/// Numbers read at a time while fitting, or one row.
+const BLOCK: usize = 1 << 16;
 
 impl Preprocessing {
     /// Learns means and deviations from `train_rows`, in one pass, in f64, in the order of the rows.
@@ -54,8 +54,9 @@ impl Preprocessing {
             return Err(Error::EmptyPart { part: "training", samples: dataset.samples() });
         }
         let mut moments = Moments::new(dataset.features());
-        let mut buffer = vec![0.0; BLOCK_ROWS.min(train_rows.len()) * dataset.features()];
-        for rows in train_rows.chunks(BLOCK_ROWS) {
+        let block_rows = (BLOCK / dataset.features().max(1)).clamp(1, train_rows.len());
+        let mut buffer = vec![0.0; block_rows * dataset.features()];
+        for rows in train_rows.chunks(block_rows) {
             let block = &mut buffer[..rows.len() * dataset.features()];
             dataset.values.read(rows, block);
             moments.add(block);

@@ -12,7 +12,7 @@ const MOST_LEVELS: usize = 1000;
 pub(crate) fn read(table: &Table, name: String, options: &ReadOptions) -> Result<Dataset, Error> {
     let label = table.find(options.label_column.as_deref(), "label")?;
     let id = table.find(options.id_column.as_deref(), "id")?;
-    let text = text_columns(table)?;
+    let Survey { text, rows } = survey(table)?;
     let mut roles: Vec<Role> =
         text.iter().map(|&text| if text { Role::OneHot(Vec::new()) } else { Role::Number }).collect();
     label.into_iter().for_each(|column| roles[column] = Role::Label);
@@ -21,7 +21,7 @@ pub(crate) fn read(table: &Table, name: String, options: &ReadOptions) -> Result
 
     let sink = label.map_or(LabelSink::Absent, |column| LabelSink::new(text[column]));
     let order: Vec<usize> = (0..roles.len()).filter(|&column| roles[column].is_feature()).collect();
-    let filled = fill(table, &roles, &order, sink, options.impute)?;
+    let filled = fill(table, &roles, &order, sink, options.impute, rows)?;
     let labels = filled.labels.finish();
     let schema = Schema {
         layout: layout(table, &roles),
@@ -35,16 +35,23 @@ pub(crate) fn read(table: &Table, name: String, options: &ReadOptions) -> Result
     Ok(dataset(name, schema, filled.data, labels, filled.ids))
 }
 
-/// Which columns hold a text that is no number.
-pub(crate) fn text_columns(table: &Table) -> Result<Vec<bool>, Error> {
-    let mut text = vec![false; table.columns().len()];
+/// What the first pass over a table tells.
+pub(crate) struct Survey {
+    /// Which columns hold a text that is no number.
+    pub(crate) text: Vec<bool>,
+    rows: usize,
+}
+
+pub(crate) fn survey(table: &Table) -> Result<Survey, Error> {
+    let mut survey = Survey { text: vec![false; table.columns().len()], rows: 0 };
     table.visit(&mut |_, cells| {
-        for (text, cell) in text.iter_mut().zip(cells) {
+        for (text, cell) in survey.text.iter_mut().zip(cells) {
             *text = *text || cell.is_text();
         }
+        survey.rows += 1;
         Ok(())
     })?;
-    Ok(text)
+    Ok(survey)
 }
 
 /// Encodes, drops or refuses the text columns among the features.
