@@ -68,7 +68,6 @@ pub fn fetch(
         return Ok(target);
     }
     let part = folder.join(format!("{}.part", file.name));
-    fs::create_dir_all(folder).map_err(|source| Error::Io { path: folder.to_owned(), source })?;
     let mut last = Error::Download { url: file.name.to_owned(), reason: "there are no mirrors".to_owned() };
     for mirror in mirrors {
         for _ in 0..ATTEMPTS {
@@ -144,6 +143,7 @@ fn starts_at(response: &ureq::http::Response<ureq::Body>, byte: u64) -> bool {
 
 /// Writes `body` into `part` from byte `have` on; returns the length of `part`, all of it on the disk, also if it fails.
 fn append(body: &mut impl Read, part: &Path, have: u64, progress: &mut dyn FnMut(u64)) -> std::io::Result<u64> {
+    part.parent().map_or(Ok(()), fs::create_dir_all)?;
     let mut file = OpenOptions::new().create(true).append(true).open(part)?;
     file.set_len(have)?;
     let mut here = have;

@@ -1,6 +1,18 @@
 //! Tables, images and arrays in; splits, seeded streams, synthetic sets and bundled digits.
 //!
 //! Data is `[samples, features]`, row-major, read as `f32`. This crate knows nothing of networks, tensors or reports.
+//!
+//! ```
+//! use attar_data::{Prepared, Preprocessing, ReadOptions, SplitFractions, open, split};
+//!
+//! let dataset = open("digits", &ReadOptions::default())?;
+//! let parts = split(&dataset, &SplitFractions::default_for(&dataset), 0)?;
+//! let preprocessing = Preprocessing::fit(&dataset, &parts.train, None)?;
+//! let prepared = Prepared { dataset, preprocessing };
+//! let mut batch = vec![0.0; 100 * 784];
+//! prepared.read(&parts.train[..100], &mut batch);
+//! # Ok::<(), attar_data::Error>(())
+//! ```
 
 mod open;
 mod options;

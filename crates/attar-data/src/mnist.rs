@@ -59,6 +59,7 @@ fn find(folder: &Path, name: &str) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Labels, Values};
 
     #[test]
     fn without_a_network_the_error_says_where_the_files_belong() {
@@ -83,6 +84,29 @@ mod tests {
         assert_eq!((set.samples(), set.features(), set.test_rows.clone()), (70_000, 784, Some(60_000..70_000)));
         for file in MNIST_FILES {
             assert_eq!(crate::fetch::unpacked_sha256(&find(&folder, file.name).unwrap()).unwrap(), file.sha256);
+        }
+    }
+
+    /// Each part of the bundled digits is found, label and pixels, in the same order in its official file.
+    #[test]
+    fn the_bundled_digits_are_those_of_the_official_files() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
+        if !is_mnist(&folder) {
+            eprintln!("skipped: no MNIST in {}", folder.display());
+            return;
+        }
+        let (all, few) = (read_folder(&folder).unwrap(), digits::digits().unwrap());
+        let row = |set: &Dataset, row: usize| {
+            let (Values::Bytes(pixels), Some(Labels::Classes { of, .. })) = (&set.values, &set.labels) else {
+                panic!()
+            };
+            (pixels.data[row * 784..][..784].to_vec(), of[row])
+        };
+        for (mut official, drawn) in [(0..60_000, 0..5_000), (60_000..70_000, 5_000..6_000)] {
+            for digit in drawn {
+                let wanted = row(&few, digit);
+                assert!(official.any(|candidate| row(&all, candidate) == wanted), "digit {digit}");
+            }
         }
     }
 }

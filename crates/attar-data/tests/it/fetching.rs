@@ -94,7 +94,7 @@ impl Case {
     }
 
     fn names(&self) -> Vec<String> {
-        let entries = std::fs::read_dir(self.folder.path().join("cache")).unwrap();
+        let Ok(entries) = std::fs::read_dir(self.folder.path().join("cache")) else { return Vec::new() };
         entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
     }
 
@@ -167,5 +167,5 @@ fn no_network_is_an_error() {
     let case = Case::new();
     let error = case.fetch(&["http://127.0.0.1:9"]).unwrap_err();
     assert!(matches!(error, Error::Download { .. }), "{error:?}");
-    assert!(case.names().is_empty());
+    assert!(!case.folder.path().join("cache").exists());
 }
