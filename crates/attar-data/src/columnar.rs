@@ -151,7 +151,9 @@ fn kind(data_type: &DataType) -> Option<Kind> {
 }
 
 fn is_number(data_type: &DataType) -> bool {
-    data_type.is_integer() || data_type.is_floating() || *data_type == DataType::Boolean
+    data_type.is_integer()
+        || data_type.is_floating()
+        || matches!(data_type, DataType::Boolean | DataType::Decimal128(..))
 }
 
 fn first_length(path: &Path, column: usize) -> Result<usize, Error> {
@@ -274,6 +276,10 @@ fn numbers(array: &ArrayRef) -> Option<Vec<f64>> {
         DataType::Float16 => convert::<Float16Type>(array, f64::from),
         DataType::Float32 => convert::<Float32Type>(array, f64::from),
         DataType::Float64 => convert::<Float64Type>(array, |x| x),
+        DataType::Decimal128(_, scale) => {
+            let unit = 10_f64.powi(i32::from(*scale));
+            convert::<Decimal128Type>(array, |x| x as f64 / unit)
+        }
         _ => return None,
     })
 }

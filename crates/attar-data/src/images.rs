@@ -96,10 +96,16 @@ pub(crate) fn recognise(start: &[u8]) -> bool {
     start.starts_with(b"\x89PNG\r\n\x1a\n") || start.starts_with(b"\xff\xd8\xff")
 }
 
-/// Reads a folder of images, sorted by path; if they lie in sub-folders, these are the classes. Ids are the paths
-/// within the folder.
+/// Reads a folder of images, sorted by path; if they lie in sub-folders, these are the classes. A folder of nothing but
+/// `train` and `test`, each with classes, has its test images set aside. Ids are the paths within the folder.
 pub(crate) fn read_folder(path: &Path, name: String) -> Result<Dataset, Error> {
-    let files = image_files(path)?;
+    let (files, test_rows) = match train_and_test(path)? {
+        Some([train, test]) => {
+            let test_rows = train.len()..train.len() + test.len();
+            ([train, test].concat(), Some(test_rows))
+        }
+        None => (image_files(path)?, None),
+    };
     if files.is_empty() {
         return Err(Error::NoImages { path: path.to_owned() });
     }
@@ -115,6 +121,7 @@ pub(crate) fn read_folder(path: &Path, name: String) -> Result<Dataset, Error> {
     let labels = classes.finish_sorted();
     let mut dataset = pixels.finish(path, name)?;
     dataset.ids = Some(ids);
+    dataset.test_rows = test_rows;
     if labels.is_empty() {
         return Ok(dataset);
     }
@@ -126,8 +133,23 @@ pub(crate) fn read_folder(path: &Path, name: String) -> Result<Dataset, Error> {
     Ok(dataset)
 }
 
+/// The class of an image, if it lies in a class's folder, and the image.
+type ClassedFile = (Option<String>, PathBuf);
+
+/// The images of `train` and those of `test`, if a folder is made that way.
+fn train_and_test(path: &Path) -> Result<Option<[Vec<ClassedFile>; 2]>, Error> {
+    let parts = sorted_entries(path)?;
+    let [test, train] = &parts[..] else { return Ok(None) };
+    if !(test.ends_with("test") && train.ends_with("train") && test.is_dir() && train.is_dir()) {
+        return Ok(None);
+    }
+    let parts = [image_files(train)?, image_files(test)?];
+    let classed = |files: &Vec<ClassedFile>| !files.is_empty() && files.iter().all(|(class, _)| class.is_some());
+    Ok(parts.iter().all(classed).then_some(parts))
+}
+
 /// Files with an image's ending, in the folder and in its sub-folders, with the name of the sub-folder.
-fn image_files(path: &Path) -> Result<Vec<(Option<String>, PathBuf)>, Error> {
+fn image_files(path: &Path) -> Result<Vec<ClassedFile>, Error> {
     let mut files = Vec::new();
     for entry in sorted_entries(path)? {
         if entry.is_dir() {

@@ -3,8 +3,8 @@
 use crate::files::*;
 use arrow_array::types::{Float32Type, Int32Type};
 use arrow_array::{
-    ArrayRef, BinaryArray, BooleanArray, DictionaryArray, FixedSizeListArray, Float32Array, Int64Array, ListArray,
-    StringArray, StructArray,
+    ArrayRef, BinaryArray, BooleanArray, Decimal128Array, DictionaryArray, FixedSizeListArray, Float32Array,
+    Int64Array, ListArray, StringArray, StructArray,
 };
 use attar_data::{Categorical, Dataset, Impute, Labels, Layout, ReadOptions, Values};
 use std::path::Path;
@@ -196,10 +196,11 @@ fn parquet_tables() {
         ("x", Arc::new(Float32Array::from(vec![0.5, 1.5, 2.5, 3.5]))),
         ("on", Arc::new(BooleanArray::from(vec![true, false, true, true]))),
         ("kind", Arc::new(kinds)),
+        ("price", Arc::new(Decimal128Array::from(vec![125, -50, 0, 1]).with_precision_and_scale(9, 2).unwrap())),
     ];
     let options = ReadOptions { id_column: Some("key".to_owned()), ..labelled("kind") };
     let set = open(&folder.file("t.bin", parquet(columns)), &options).unwrap();
-    check(&set, "x on", &[0.5, 1.0, 1.5, 0.0, 2.5, 1.0, 3.5, 1.0]);
+    check(&set, "x on price", &[0.5, 1.0, 1.25, 1.5, 0.0, -0.5, 2.5, 1.0, 0.0, 3.5, 1.0, 0.01]);
     assert_eq!(set.ids.unwrap()[0], "9007199254740993");
     assert_eq!((set.labels, set.schema.layout), (classes(&["u", "v"], &[0, 1, 0, 1]), Layout::Table));
 }
@@ -267,6 +268,24 @@ fn a_folder_of_images() {
     let set = open(plain.path(), &ReadOptions::default()).unwrap();
     check(&set, "pixel_0 pixel_1 pixel_2", &[1.0, 1.0, 1.0, 1.0, 0.0, 0.0]);
     assert_eq!(set.labels, None);
+}
+
+#[test]
+fn a_folder_of_train_and_test_images() {
+    let folder = Folder::new();
+    for (name, grey) in [("train/b/1.png", 51), ("train/a/1.png", 0), ("test/b/1.png", 255)] {
+        folder.file(name, png(1, 1, grey));
+    }
+    let set = open(folder.path(), &ReadOptions::default()).unwrap();
+    check(&set, "pixel_0", &[0.0, 0.2, 1.0]);
+    assert_eq!((set.labels, set.test_rows), (classes(&["a", "b"], &[0, 1, 1]), Some(2..3)));
+    assert_eq!(set.ids.unwrap().join(" "), "train/a/1.png train/b/1.png test/b/1.png");
+
+    let classes_of_these_names = Folder::new();
+    classes_of_these_names.file("train/1.png", png(1, 1, 0));
+    classes_of_these_names.file("test/1.png", png(1, 1, 0));
+    let set = open(classes_of_these_names.path(), &ReadOptions::default()).unwrap();
+    assert_eq!((set.labels, set.test_rows), (classes(&["test", "train"], &[0, 1]), None));
 }
 
 /// A missing byte, another label or another order is other data.
