@@ -1,2 +1,54 @@
-//! The command `attar`.
-fn main() {}
+//! The command `attar`: what was typed, one command on a pool of threads, an exit status.
+
+mod cli;
+mod commands;
+mod error;
+mod nearest;
+mod output;
+mod settings;
+mod trained;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Command, Common, LabCommand, TrainArgs};
+use crate::error::CliError;
+use crate::settings::Settings;
+
+fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => error.report(),
+    }
+}
+
+fn run(Cli { common, command }: Cli) -> Result<(), CliError> {
+    let threads = common.threads;
+    match command {
+        Command::Train(args) => train(&args, common),
+        Command::Embed(args) => on_threads(threads, || commands::embed::run(&args, &common)),
+        Command::Reconstruct(args) => on_threads(threads, || commands::reconstruct::run(&args, &common)),
+        Command::Probe(args) => on_threads(threads, || commands::probe::run(&args.run, args.data.as_deref(), &common)),
+        Command::Report(args) => on_threads(threads, || commands::report::run(&args.run, &common)),
+        Command::Data(command) => on_threads(threads, || commands::data::run(&command, &common)),
+        Command::Lab(LabCommand::Autoencoders { only }) => {
+            on_threads(threads, || commands::lab::autoencoders(only, &common))
+        }
+        Command::Completions { shell } => commands::completions::completions(shell),
+        Command::Man => commands::completions::man(),
+    }
+}
+
+/// Training is settled before it gets its threads: a configuration file has a say in how many there are.
+fn train(args: &TrainArgs, common: Common) -> Result<(), CliError> {
+    let settings = Settings::resolve(&args.typed(&common), args.config.as_deref())?;
+    let common = Common { threads: settings.threads, json: settings.json.unwrap_or(false), ..common };
+    on_threads(common.threads, || commands::train::run(settings, &common, args.resume, args.overwrite))
+}
+
+/// Runs a command on so many threads, or on one per core.
+fn on_threads(threads: Option<usize>, command: impl FnOnce() -> Result<(), CliError> + Send) -> Result<(), CliError> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.unwrap_or(0)).build();
+    pool.map_err(|error| CliError::run(format!("cannot start the threads: {error}")))?.install(command)
+}

@@ -1,0 +1,10 @@
+//! The commands, one file each.
+
+pub(crate) mod completions;
+pub(crate) mod data;
+pub(crate) mod embed;
+pub(crate) mod lab;
+pub(crate) mod probe;
+pub(crate) mod reconstruct;
+pub(crate) mod report;
+pub(crate) mod train;

@@ -1,0 +1,171 @@
+//! `train`: learn, judge, report.
+
+use std::path::Path;
+use std::time::Instant;
+
+use attar_doctor::{Choice, Header, Status};
+use attar_learn::config::{Decay, Optimizer, Training};
+use attar_learn::{
+    Autoencoder, Error, Job, Progress, Recorder, RunFolder, State, checkpoint, model_file, train, write_atomically,
+};
+use burn::module::Module;
+use burn::tensor::Device;
+
+use crate::cli::Common;
+use crate::commands::sweep;
+use crate::error::CliError;
+use crate::loaded::{Cell, Loaded};
+use crate::machine::now;
+use crate::settings::Settings;
+use crate::summary::{finish, show};
+use crate::trained::{Preparation, Trained};
+
+/// Trains what the settings ask for: one network, or a sweep.
+pub(crate) fn run(settings: Settings, common: &Common, resume: bool, overwrite: bool) -> Result<(), CliError> {
+    let loaded = Loaded::open(&settings)?;
+    let cells = loaded.cells()?;
+    let path = loaded.settings.run_folder();
+    match cells.as_slice() {
+        [cell] => single(&loaded, cell, &path, common, resume, overwrite),
+        cells => sweep::run(&loaded, cells, &path, common, resume, overwrite),
+    }
+}
+
+fn single(
+    loaded: &Loaded,
+    cell: &Cell,
+    path: &Path,
+    common: &Common,
+    resume: bool,
+    overwrite: bool,
+) -> Result<(), CliError> {
+    let probe = loaded.course_probe()?;
+    let job = Job {
+        data: &loaded.data,
+        split: &loaded.split,
+        config: &cell.training,
+        probe: probe.as_ref(),
+        device: Device::flex(),
+    };
+    let fingerprint = loaded.data.dataset.fingerprint();
+    let started = Instant::now();
+    let folder = if resume { open_to_resume(loaded, path, &fingerprint)? } else { begin(loaded, path, overwrite)? };
+    let model = train_recorded(&job, &folder, &loaded.settings, &fingerprint, resume)?;
+    model_file::save(&model, [("format".to_owned(), "pt".to_owned())].into(), &folder.model())?;
+    let results = finish(loaded, &cell.training, &model, &folder, fingerprint, started.elapsed().as_secs_f64())?;
+    show(&results, &folder, common.json)
+}
+
+/// A new folder with everything that determines the run.
+pub(crate) fn begin(loaded: &Loaded, path: &Path, overwrite: bool) -> Result<RunFolder, CliError> {
+    let folder = RunFolder::create(path, overwrite)?;
+    write_atomically(&folder.config(), loaded.settings.to_toml()?.as_bytes())?;
+    Ok(folder)
+}
+
+/// The folder of an interrupted run, if it is this one.
+pub(crate) fn open_to_resume(loaded: &Loaded, path: &Path, fingerprint: &str) -> Result<RunFolder, CliError> {
+    let folder = RunFolder::open(path)?;
+    let stored = Settings::read(&folder.config())?;
+    if let Some((what, wanted, found)) = loaded.settings.difference(&stored)? {
+        return Err(Error::OtherRun { path: path.into(), what: format!("`{what}`"), found, wanted }.into());
+    }
+    if let Some(found) = recorded_fingerprint(&folder)
+        && found != fingerprint
+    {
+        let wanted = fingerprint.to_owned();
+        return Err(Error::OtherRun { path: path.into(), what: "the data's fingerprint".into(), found, wanted }.into());
+    }
+    Ok(folder)
+}
+
+/// The fingerprint in the record's header, if the run came as far as writing one.
+fn recorded_fingerprint(folder: &RunFolder) -> Option<String> {
+    let mut reader = attar_doctor::Reader::open(folder.record()).ok()?;
+    match reader.next()?.ok()? {
+        attar_doctor::Event::Header(header) => Some(header.data_fingerprint),
+        _ => None,
+    }
+}
+
+fn train_recorded(
+    job: &Job,
+    folder: &RunFolder,
+    settings: &Settings,
+    fingerprint: &str,
+    resume: bool,
+) -> Result<Autoencoder, CliError> {
+    let preparation = Preparation {
+        schema: job.data.dataset.schema.clone(),
+        preprocessing: job.data.preprocessing.clone(),
+        activation: job.config.architecture.activation,
+    };
+    Trained::save_preparation(folder, &preparation)?;
+    let found = if resume { newest_checkpoint(job, folder)? } else { None };
+    let bar = crate::progress::bar(job.steps(), "training");
+    bar.set_position(found.as_ref().map_or(0, |state| state.optimizer.steps as u64));
+    bar.reset_eta();
+    let progress: Progress = Box::new(|step, _| bar.set_position(step.step as u64));
+    let (mut recorder, state) = match found {
+        Some(state) => (Recorder::resume(folder, &state, progress)?, state),
+        None => {
+            let state = job.start();
+            let header = header(job, settings, fingerprint, state.model.num_params());
+            (Recorder::begin(folder, &header, progress)?, state)
+        }
+    };
+    let result = train(job, state, &mut recorder);
+    let (status, reason) = match &result {
+        Ok(_) => (Status::Completed, None),
+        Err(error) => (Status::Failed, Some(error.to_string())),
+    };
+    recorder.finish(status, reason)?;
+    bar.finish_and_clear();
+    Ok(result?.model.valid())
+}
+
+/// Where the interrupted run stands; damaged checkpoints are passed over with a warning.
+fn newest_checkpoint(job: &Job, folder: &RunFolder) -> Result<Option<State>, CliError> {
+    let activation = job.config.architecture.activation;
+    let (state, damaged) = checkpoint::load_newest(&folder.checkpoints(), activation, &job.device)?;
+    for error in damaged {
+        eprintln!("warning: a checkpoint is passed over: {error}");
+    }
+    if state.is_none() && folder.record().exists() {
+        eprintln!("warning: no checkpoint is whole; the training starts again");
+        std::fs::remove_file(folder.record()).map_err(|error| CliError::run(error.to_string()))?;
+    }
+    Ok(state)
+}
+
+pub(crate) fn header(job: &Job, settings: &Settings, fingerprint: &str, parameters: usize) -> Header {
+    let Training { optimizer, schedule, batch_size, accumulation, seed, .. } = job.config;
+    let warmup = ("warmup_steps", schedule.warmup_steps as f64);
+    let decay = match schedule.decay {
+        Decay::Constant => "constant",
+        Decay::Cosine => "cosine",
+    };
+    Header {
+        framework: concat!("attar ", env!("CARGO_PKG_VERSION")).into(),
+        created: now(),
+        seed: *seed,
+        optimizer: optimizer_choice(optimizer),
+        schedule: Choice::new(decay, [warmup]),
+        batch_size: *batch_size as u64,
+        accumulation: *accumulation as u64,
+        parameters: parameters as u64,
+        data_fingerprint: fingerprint.to_owned(),
+        notes: settings.note.clone().unwrap_or_default(),
+        ..Header::default()
+    }
+}
+
+fn optimizer_choice(optimizer: &Optimizer) -> Choice {
+    match *optimizer {
+        Optimizer::Sgd { momentum, weight_decay } => {
+            Choice::new("sgd", [("momentum", momentum), ("weight_decay", weight_decay)])
+        }
+        Optimizer::Adam { weight_decay } => Choice::new("adam", [("weight_decay", weight_decay)]),
+        Optimizer::AdamW { weight_decay } => Choice::new("adamw", [("weight_decay", weight_decay)]),
+    }
+}
