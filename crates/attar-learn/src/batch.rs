@@ -27,7 +27,7 @@ pub(crate) struct Batch {
     pub(crate) corrupted: Option<Vec<f32>>,
     /// 1 where the loss counts and 0 elsewhere; absent where it counts everything.
     pub(crate) weight: Option<Vec<f32>>,
-    features: usize,
+    pub(crate) features: usize,
 }
 
 impl<'a> Batches<'a> {

@@ -15,6 +15,7 @@ pub mod model_file;
 mod optimizer;
 mod recorder;
 mod representation;
+mod sweep;
 mod train;
 
 pub use autoencoder::{Autoencoder, Layers};
@@ -22,6 +23,10 @@ pub use corruption::Corruption;
 pub use error::Error;
 pub use file::write_atomically;
 pub use optimizer::{Moments, OptimizerState};
-pub use recorder::{Progress, Recorder, RunFolder, resume_state};
-pub use representation::Representation;
+pub use recorder::{Progress, Recorder, RunFolder, read_curves};
+pub use representation::{Reconstruction, Representation, pca_forward};
+pub use sweep::{CourseProbe, Curves, Sweep};
 pub use train::{EpochReport, Job, Observer, State, StepReport, train};
+
+#[cfg(test)]
+mod reference_tests;

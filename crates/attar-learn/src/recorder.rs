@@ -3,11 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use attar_doctor::{Event, Evaluation, Finish, Header, Position, Status, Step, Writer};
-use burn::tensor::Device;
+use attar_doctor::{Event, Evaluation, Finish, Header, Position, Reader, Status, Step, Writer};
 
 use crate::train::{EpochReport, Observer, State, StepReport};
-use crate::{Autoencoder, Error, Job, checkpoint};
+use crate::{Autoencoder, Curves, Error, checkpoint};
 
 /// How long a training may go on without a checkpoint; when they are taken changes no bit.
 const CHECKPOINT_AFTER: Duration = Duration::from_secs(20);
@@ -92,14 +91,14 @@ impl RunFolder {
 }
 
 /// Called after every step and epoch, to show how far a training is.
-pub type Progress<'a> = dyn FnMut(&StepReport, Option<&EpochReport>) + Send + 'a;
+pub type Progress<'a> = Box<dyn FnMut(&StepReport, Option<&EpochReport>) + 'a>;
 
 /// Writes the record of a run and its checkpoints.
 pub struct Recorder<'a> {
     folder: RunFolder,
     record: Writer,
     last_checkpoint: Instant,
-    progress: &'a mut Progress<'a>,
+    progress: Progress<'a>,
     last_step: StepReport,
 }
 
@@ -108,7 +107,7 @@ impl<'a> Recorder<'a> {
     ///
     /// # Errors
     /// [`Error::Record`] when the file cannot be written.
-    pub fn begin(folder: &RunFolder, header: &Header, progress: &'a mut Progress<'a>) -> Result<Self, Error> {
+    pub fn begin(folder: &RunFolder, header: &Header, progress: Progress<'a>) -> Result<Self, Error> {
         Ok(Self::with(folder, Writer::create(folder.record(), header)?, progress))
     }
 
@@ -116,13 +115,13 @@ impl<'a> Recorder<'a> {
     ///
     /// # Errors
     /// [`Error::Record`] when the record is broken or ends before that.
-    pub fn resume(folder: &RunFolder, state: &State, progress: &'a mut Progress<'a>) -> Result<Self, Error> {
+    pub fn resume(folder: &RunFolder, state: &State, progress: Progress<'a>) -> Result<Self, Error> {
         let epoch = state.epoch + usize::from(state.batches > 0);
         let position = Position { epoch: epoch as u64, step: state.optimizer.steps as u64 };
         Ok(Self::with(folder, Writer::resume_at(folder.record(), position)?, progress))
     }
 
-    fn with(folder: &RunFolder, record: Writer, progress: &'a mut Progress<'a>) -> Self {
+    fn with(folder: &RunFolder, record: Writer, progress: Progress<'a>) -> Self {
         let last_step = StepReport { epoch: 0, step: 0, loss: f64::NAN, learning_rate: 0.0, samples: 0 };
         Self { folder: folder.clone(), record, last_checkpoint: Instant::now(), progress, last_step }
     }
@@ -131,7 +130,7 @@ impl<'a> Recorder<'a> {
     ///
     /// # Errors
     /// [`Error::Record`].
-    pub fn finish(mut self, status: Status, reason: Option<String>) -> Result<(), Error> {
+    pub fn finish(mut self, status: Status, reason: String) -> Result<(), Error> {
         self.record.write(&Event::Finish(Finish { status, reason }))?;
         Ok(self.record.sync()?)
     }
@@ -157,25 +156,37 @@ impl Observer for Recorder<'_> {
     }
 
     fn epoch(&mut self, report: &EpochReport, _model: &Autoencoder, state: &State) -> Result<(), Error> {
-        let mut write = |split: &str, loss: f64| {
-            let metrics = [("loss".to_owned(), loss)].into_iter().collect();
+        let mut write = |split: &str, metric: &str, value: f64| {
+            let metrics = [(metric.to_owned(), value)].into_iter().collect();
             let (epoch, step) = (report.epoch as u64, report.step as u64);
             self.record.write(&Event::Evaluation(Evaluation { epoch, step, split: split.into(), metrics }))
         };
         if report.epoch > 0 {
-            write("train", report.train_loss)?;
+            write("train", "loss", report.train_loss)?;
         }
-        write("validation", report.validation_loss)?;
+        write("validation", "loss", report.validation_loss)?;
+        if let Some(accuracy) = report.probe_accuracy {
+            write("test", "probe_accuracy", accuracy)?;
+        }
         (self.progress)(&self.last_step, Some(report));
         self.checkpoint(state)
     }
 }
 
-/// The state to go on from: the newest whole checkpoint of the folder, or the start, and what was
-/// wrong with the checkpoints passed over.
+/// The losses and accuracies that a record holds.
 ///
 /// # Errors
-/// [`Error::Io`] when the folder cannot be read.
-pub fn resume_state(folder: &RunFolder, job: &Job, device: &Device) -> Result<(Option<State>, Vec<Error>), Error> {
-    checkpoint::load_newest(&folder.checkpoints(), job.config.architecture.activation, device)
+/// [`Error::Record`] when the record is broken.
+pub fn read_curves(folder: &RunFolder) -> Result<Curves, Error> {
+    let mut curves = Curves::default();
+    for event in Reader::open(folder.record())? {
+        let Event::Evaluation(evaluation) = event? else { continue };
+        let metric = |name: &str| evaluation.metrics.get(name).copied();
+        match evaluation.split.as_str() {
+            "train" => curves.train_losses.extend(metric("loss")),
+            "validation" => curves.validation_losses.extend(metric("loss")),
+            _ => curves.accuracy.extend(metric("probe_accuracy")),
+        }
+    }
+    Ok(curves)
 }

@@ -3,6 +3,7 @@
 use attar_data::Prepared;
 use attar_linear::FittedPca;
 use burn::tensor::Device;
+use serde::{Deserialize, Serialize};
 
 use crate::judge::matrix;
 use crate::{Autoencoder, Error, evaluate};
@@ -62,10 +63,80 @@ impl Representation<'_> {
 fn pca_codes(pca: &FittedPca, data: &Prepared, rows: &[usize]) -> Result<Vec<f32>, Error> {
     let features = data.dataset.features();
     let mut codes = Vec::with_capacity(rows.len() * pca.components.nrows());
-    for rows in rows.chunks(4096) {
+    for rows in rows.chunks(BLOCK) {
         let mut block = vec![0.0; rows.len() * features];
         data.read(rows, &mut block);
         codes.extend(attar_linear::row_major(pca.transform(matrix(&block, features))?.as_ref()));
     }
     Ok(codes)
 }
+
+/// Held-out reconstruction: squared error of each feature, averaged over rows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Reconstruction {
+    /// Of the network.
+    pub learned: Vec<f64>,
+    /// Of the principal components of the same number.
+    pub pca: Vec<f64>,
+    /// Of the training mean alone: what a code that says nothing reaches.
+    pub mean: Vec<f64>,
+}
+
+impl Reconstruction {
+    /// Measures all three on the given rows.
+    ///
+    /// # Errors
+    /// As [`FittedPca::transform`].
+    pub fn of(
+        model: &Autoencoder,
+        pca: &FittedPca,
+        data: &Prepared,
+        rows: &[usize],
+        device: &Device,
+    ) -> Result<Self, Error> {
+        let mean: Vec<f32> = pca.mean.iter().map(|&mean| mean as f32).collect();
+        let repeated = |clean: &[f32]| Ok(mean.iter().copied().cycle().take(clean.len()).collect());
+        Ok(Self {
+            learned: evaluate::feature_errors(model, data, rows, device),
+            pca: Self::of_pca(pca, data, rows)?,
+            mean: feature_errors(data, rows, repeated)?,
+        })
+    }
+
+    /// Squared error of each feature's reconstruction from principal components, averaged over rows.
+    ///
+    /// # Errors
+    /// As [`FittedPca::transform`].
+    pub fn of_pca(pca: &FittedPca, data: &Prepared, rows: &[usize]) -> Result<Vec<f64>, Error> {
+        feature_errors(data, rows, |clean| pca_forward(pca, clean))
+    }
+}
+
+fn feature_errors(
+    data: &Prepared,
+    rows: &[usize],
+    reconstruct: impl Fn(&[f32]) -> Result<Vec<f32>, Error>,
+) -> Result<Vec<f64>, Error> {
+    let features = data.dataset.features();
+    let mut errors = vec![0.0; features];
+    for rows in rows.chunks(BLOCK) {
+        let mut clean = vec![0.0; rows.len() * features];
+        data.read(rows, &mut clean);
+        for (at, (clean, output)) in clean.iter().zip(reconstruct(&clean)?).enumerate() {
+            errors[at % features] += f64::from(output - clean).powi(2);
+        }
+    }
+    Ok(errors.iter().map(|error| error / rows.len() as f64).collect())
+}
+
+/// The reconstruction from the principal components of row-major `[rows, features]`.
+///
+/// # Errors
+/// As [`FittedPca::transform`].
+pub fn pca_forward(pca: &FittedPca, rows: &[f32]) -> Result<Vec<f32>, Error> {
+    let codes = pca.transform(matrix(rows, pca.mean.len()))?;
+    Ok(attar_linear::row_major(pca.inverse_transform(codes.as_ref())?.as_ref()))
+}
+
+/// Rows that are transformed at a time.
+const BLOCK: usize = 4096;

@@ -10,7 +10,7 @@ use crate::autoencoder::Autoencoder;
 use crate::batch::Batches;
 use crate::config::Training;
 use crate::optimizer::{OptimizerState, gradient_norm, scale_gradients};
-use crate::{Error, evaluate};
+use crate::{CourseProbe, Error, evaluate};
 
 /// What is trained on what.
 #[derive(Debug)]
@@ -21,6 +21,8 @@ pub struct Job<'a> {
     pub split: &'a Split,
     /// Everything else that determines the weights.
     pub config: &'a Training,
+    /// The probe to fit at each evaluation, if any; it has no influence on the weights.
+    pub probe: Option<&'a CourseProbe>,
     /// Where the tensors live, without autodiff.
     pub device: Device,
 }
@@ -55,6 +57,8 @@ pub struct EpochReport {
     pub validation_loss: f64,
     /// Learning rate of the last step; 0 before the first.
     pub learning_rate: f64,
+    /// Accuracy of the job's probe, if it has one.
+    pub probe_accuracy: Option<f64>,
 }
 
 /// One optimizer step.
@@ -192,7 +196,15 @@ impl State {
             0 => 0.0,
             _ => job.config.schedule.rate(job.config.learning_rate, step - 1, job.steps()),
         };
-        let report = EpochReport { epoch: self.epoch, step, train_loss, validation_loss, learning_rate };
+        let probe = job.probe.map(|probe| probe.accuracy(&model, job.data, &job.device));
+        let report = EpochReport {
+            epoch: self.epoch,
+            step,
+            train_loss,
+            validation_loss,
+            learning_rate,
+            probe_accuracy: probe.transpose()?,
+        };
         observer.epoch(&report, &model, self)
     }
 }

@@ -3,9 +3,16 @@
 mod cli;
 mod commands;
 mod error;
+mod judging;
+mod loaded;
+mod machine;
 mod nearest;
 mod output;
+mod page;
+mod progress;
 mod settings;
+mod summary;
+mod sweep_results;
 mod trained;
 
 use std::process::ExitCode;

@@ -7,4 +7,5 @@ pub(crate) mod lab;
 pub(crate) mod probe;
 pub(crate) mod reconstruct;
 pub(crate) mod report;
+pub(crate) mod sweep;
 pub(crate) mod train;

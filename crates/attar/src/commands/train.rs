@@ -116,8 +116,8 @@ fn train_recorded(
     };
     let result = train(job, state, &mut recorder);
     let (status, reason) = match &result {
-        Ok(_) => (Status::Completed, None),
-        Err(error) => (Status::Failed, Some(error.to_string())),
+        Ok(_) => (Status::Completed, String::new()),
+        Err(error) => (Status::Failed, error.to_string()),
     };
     recorder.finish(status, reason)?;
     bar.finish_and_clear();

@@ -96,7 +96,6 @@ fn refuse_distortion(table: &Table, layout: Layout) -> Result<(), CliError> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Recipe;
     use super::*;
     use attar_data::{Labels, Matrix, Schema, Values};
 
@@ -114,10 +113,8 @@ mod tests {
     }
 
     fn settings(text: &str) -> Settings {
-        let source = Settings { source: Some("x".into()), ..Settings::default() };
-        let mut table = layers::table(&source).unwrap();
-        layers::fill(&mut table, layers::parse(text, "").unwrap());
-        Settings::resolve(&layers::settings(table).unwrap(), None).unwrap()
+        let flags = layers::settings(layers::parse(&format!("source = \"x\"\n{text}"), "").unwrap()).unwrap();
+        Settings::resolve(&flags, None).unwrap()
     }
 
     #[test]
@@ -135,13 +132,9 @@ mod tests {
 
     #[test]
     fn the_recipes_complete_on_images() {
-        for recipe in [Recipe::FewLabels, Recipe::Reconstruction] {
-            trains(
-                &settings(
-                    &layers::table(&Settings { recipe: Some(recipe), ..Settings::default() }).unwrap().to_string(),
-                ),
-                &data(IMAGE),
-            );
+        for recipe in ["few-labels", "reconstruction"] {
+            trains(&settings(&format!("recipe = \"{recipe}\"")), &data(IMAGE));
+            trains(&settings(&format!("recipe = \"{recipe}\"\nobjective = \"vanilla\"")), &data(Layout::Table));
         }
     }
 

@@ -88,7 +88,9 @@ fn known_keys() -> Vec<String> {
 fn read(path: &Path) -> Result<Table, CliError> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| CliError::input(format!("the configuration {}: {error}", path.display())))?;
-    parse(&text, &path.display().to_string())
+    let table = parse(&text, &path.display().to_string())?;
+    check_needs(&table)?;
+    Ok(table)
 }
 
 /// A file's table, each key known and each value of its kind.
@@ -123,7 +125,11 @@ pub(super) fn fill(upper: &mut Table, lower: Table) {
         lower.into_iter().partition(|(key, _)| NEEDS.iter().any(|(_, other, _)| key == other));
     for (key, value) in choices.into_iter().chain(rest) {
         match (upper.get_mut(&key), value) {
-            (Some(Value::Table(upper)), Value::Table(lower)) => fill(upper, lower),
+            (Some(Value::Table(upper)), Value::Table(lower)) => {
+                for (key, value) in lower {
+                    upper.entry(key).or_insert(value);
+                }
+            }
             (Some(_), _) => {}
             (None, value) => {
                 if unmet(upper, &key).is_none() {

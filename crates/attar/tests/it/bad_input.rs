@@ -109,6 +109,7 @@ fn bad_configurations_name_file_line_and_key() {
     check("latnet = 5", &["a.toml: unknown key `latnet`", "did you mean `latent`?"]);
     check("epochs = 1\nbatch-size = \"many\"", &["a.toml", "line 2"]);
     check("epochs = ", &["a.toml", "line 1"]);
+    check("objective = \"masked\"\nshift = 2", &["`shift` has no meaning", "denoising"]);
     check("recipe = \"few-label\"", &["few-labels", "reconstruction"]);
     fail(folder.path(), "train digits --config b.toml", 2, &["b.toml", "No such file"]);
     assert_eq!(tree(folder.path()).len(), 1);
@@ -142,10 +143,9 @@ fn folders_that_are_no_trained_run_are_told_apart() {
 #[test]
 fn fetching_what_needs_no_file_or_does_not_exist() {
     let folder = tempfile::tempdir().unwrap();
-    assert_eq!(
-        succeed(folder.path(), "data fetch digits --json").trim(),
-        "{\n  \"folder\": null,\n  \"name\": \"digits\"\n}"
-    );
+    let fetched = succeed(folder.path(), "data fetch digits --json");
+    let fetched: serde_json::Value = serde_json::from_str(&fetched).unwrap();
+    assert_eq!(fetched, serde_json::json!({ "name": "digits", "folder": null }));
     fail(folder.path(), "data fetch mnst", 2, &["`mnst`", "did you mean `mnist`?"]);
     fail(folder.path(), "data fetch zzz", 2, &["attar data list"]);
     assert!(tree(folder.path()).is_empty());

@@ -1,0 +1,154 @@
+//! Independent trainings spread over the cores, each on one thread.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use attar_data::{Prepared, Split};
+use attar_linear::LinearProbe;
+use burn::module::Module;
+use burn::tensor::Device;
+use serde::{Deserialize, Serialize};
+
+use crate::config::Training;
+use crate::judge::matrix;
+use crate::train::{EpochReport, Job, Observer, State, train};
+use crate::{Autoencoder, Error, Representation};
+
+/// What one training leaves to be drawn; see [`EpochReport`] for the losses.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Curves {
+    /// Average training loss of each epoch.
+    pub train_losses: Vec<f64>,
+    /// Validation loss before training and after each epoch.
+    pub validation_losses: Vec<f64>,
+    /// Accuracy of the course's probe at the same times; empty without one.
+    pub accuracy: Vec<f64>,
+}
+
+/// The course's probe during a training: fitted on the codes of some rows, tested on others'.
+#[derive(Clone, Debug)]
+pub struct CourseProbe {
+    /// One linear layer trained with Adam.
+    pub probe: LinearProbe,
+    /// Rows whose codes and labels it is fitted on.
+    pub fit_rows: Vec<usize>,
+    /// Rows it is tested on.
+    pub test_rows: Vec<usize>,
+    /// The class of every row of the data.
+    pub labels: Vec<u32>,
+    /// Number of classes.
+    pub classes: usize,
+}
+
+impl CourseProbe {
+    /// The accuracy on the test rows of a probe fitted on codes of `model`.
+    ///
+    /// # Errors
+    /// As [`LinearProbe::fit`].
+    pub fn accuracy(&self, model: &Autoencoder, data: &Prepared, device: &Device) -> Result<f64, Error> {
+        self.accuracy_of(&Representation::Learned(model, device.clone()), data)
+    }
+
+    /// The same of any representation.
+    ///
+    /// # Errors
+    /// As [`LinearProbe::fit`].
+    pub fn accuracy_of(&self, representation: &Representation, data: &Prepared) -> Result<f64, Error> {
+        let labels = |rows: &[usize]| rows.iter().map(|&row| self.labels[row]).collect::<Vec<u32>>();
+        let fit = representation.codes(data, &self.fit_rows)?;
+        let test = representation.codes(data, &self.test_rows)?;
+        let width = representation.size(data);
+        let fitted = self.probe.fit(matrix(&fit, width), &labels(&self.fit_rows), self.classes)?;
+        Ok(fitted.accuracy(matrix(&test, width), &labels(&self.test_rows))?)
+    }
+}
+
+impl Observer for Curves {
+    fn epoch(&mut self, report: &EpochReport, _model: &Autoencoder, _state: &State) -> Result<(), Error> {
+        if report.epoch > 0 {
+            self.train_losses.push(report.train_loss);
+        }
+        self.validation_losses.push(report.validation_loss);
+        self.accuracy.extend(report.probe_accuracy);
+        Ok(())
+    }
+}
+
+/// What every training of a sweep shares.
+#[derive(Debug)]
+pub struct Sweep<'a> {
+    /// The data, prepared with statistics of the training split.
+    pub data: &'a Prepared,
+    /// Rows to train on and to validate on.
+    pub split: &'a Split,
+    /// The probe to fit at each evaluation, if any.
+    pub probe: Option<&'a CourseProbe>,
+    /// Trainings at a time.
+    pub threads: usize,
+    /// Where the networks compute.
+    pub device: Device,
+}
+
+impl Sweep<'_> {
+    /// Runs every training; each is handed to `done` with its place as it ends, and the curves stand
+    /// in the order of `trainings`. The largest networks start first, so that the cores end together.
+    ///
+    /// # Errors
+    /// The first error of any training, or of `done`.
+    pub fn run(
+        &self,
+        trainings: &[Training],
+        done: impl Fn(usize, &Curves, &Autoencoder) -> Result<(), Error> + Sync,
+    ) -> Result<Vec<Curves>, Error> {
+        let mut order: Vec<usize> = (0..trainings.len()).collect();
+        order.sort_by_key(|&index| std::cmp::Reverse(self.weights(&trainings[index])));
+        on_every_core(self.threads, &order, |index| {
+            let (curves, model) = self.train(&trainings[index])?;
+            done(index, &curves, &model)?;
+            Ok(curves)
+        })
+    }
+
+    fn train(&self, config: &Training) -> Result<(Curves, Autoencoder), Error> {
+        let device = self.device.clone();
+        let job = Job { data: self.data, split: self.split, config, probe: self.probe, device };
+        let mut curves = Curves::default();
+        let state = train(&job, job.start(), &mut curves)?;
+        Ok((curves, state.model.valid()))
+    }
+
+    fn weights(&self, config: &Training) -> usize {
+        let features = self.data.dataset.features();
+        let count = |widths: Vec<usize>| widths.windows(2).map(|pair| pair[0] * pair[1]).sum::<usize>();
+        let architecture = &config.architecture;
+        count(architecture.encoder_widths(features)) + count(architecture.decoder_widths(features))
+    }
+}
+
+/// Does `work` for every index of `order`, on as many threads, each with a pool of one thread for
+/// what the work itself would split; the results stand by index.
+fn on_every_core<T: Send>(
+    threads: usize,
+    order: &[usize],
+    work: impl Fn(usize) -> Result<T, Error> + Sync,
+) -> Result<Vec<T>, Error> {
+    let next = AtomicUsize::new(0);
+    let results: Mutex<Vec<Option<Result<T, Error>>>> = Mutex::new(order.iter().map(|_| None).collect());
+    let worker = || {
+        while let Some(&index) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let result = work(index);
+            if let Ok(mut results) = results.lock() {
+                results[index] = Some(result);
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..threads.clamp(1, order.len().max(1)) {
+            scope.spawn(|| match rayon::ThreadPoolBuilder::new().num_threads(1).build() {
+                Ok(pool) => pool.install(worker),
+                Err(_) => worker(),
+            });
+        }
+    });
+    results.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).into_iter().flatten().collect()
+}

@@ -1,0 +1,72 @@
+//! The data of a run, opened, split and prepared, with the settings completed for it.
+
+use attar_data::{Labels, Prepared, Preprocessing, Split, open, split};
+use attar_learn::CourseProbe;
+use attar_learn::config::Training;
+use attar_linear::LinearProbe;
+
+use crate::error::CliError;
+use crate::settings::{ObjectiveName, Settings};
+
+/// All that a training needs.
+pub(crate) struct Loaded {
+    pub(crate) settings: Settings,
+    pub(crate) data: Prepared,
+    pub(crate) split: Split,
+}
+
+/// One training of a run, and what tells it from the others.
+pub(crate) struct Cell {
+    pub(crate) objective: ObjectiveName,
+    pub(crate) latent: usize,
+    pub(crate) repeat: usize,
+    pub(crate) training: Training,
+}
+
+impl Loaded {
+    /// Opens, splits and prepares the data that the settings name.
+    pub(crate) fn open(settings: &Settings) -> Result<Self, CliError> {
+        let source = settings.source.as_deref().ok_or_else(|| {
+            CliError::input("nothing to learn from").with_help("`attar train digits`, or the path of your data")
+        })?;
+        let dataset = open(source, &settings.read_options())?;
+        let settings = settings.complete(&dataset)?;
+        let split = split(&dataset, &settings.fractions(&dataset), settings.seed())?;
+        let preprocessing = Preprocessing::fit(&dataset, &split.train, settings.scaling)?;
+        if let Some(labels) = &dataset.labels {
+            labels.check_for_probe(&split.train)?;
+        }
+        Ok(Self { settings, data: Prepared { dataset, preprocessing }, split })
+    }
+
+    /// Every training of the run: repeats within latent sizes within objectives.
+    pub(crate) fn cells(&self) -> Result<Vec<Cell>, CliError> {
+        let mut cells = Vec::new();
+        for &objective in self.settings.objectives() {
+            for &latent in self.settings.latents() {
+                for repeat in 0..self.settings.repeats() {
+                    let training = self.settings.training(objective, latent, repeat, self.split.train.len())?;
+                    cells.push(Cell { objective, latent, repeat, training });
+                }
+            }
+        }
+        Ok(cells)
+    }
+
+    /// The course's probe on the validation split's codes, where the labels are classes that it can learn.
+    pub(crate) fn course_probe(&self) -> Result<Option<CourseProbe>, CliError> {
+        let judging = self.settings.judging()?;
+        let Some(labels) = &self.data.dataset.labels else { return Ok(None) };
+        let Labels::Classes { names, of } = labels else { return Ok(None) };
+        if judging.probe_epochs == 0 || labels.check_for_probe(&self.split.validation).is_err() {
+            return Ok(None);
+        }
+        Ok(Some(CourseProbe {
+            probe: LinearProbe { epochs: judging.probe_epochs, seed: judging.seed, ..LinearProbe::default() },
+            fit_rows: self.split.validation.clone(),
+            test_rows: self.split.test.clone(),
+            labels: of.clone(),
+            classes: names.len(),
+        }))
+    }
+}
