@@ -19,8 +19,8 @@ use crate::settings::{Settings, words};
     max_term_width = 110,
     after_help = "\
 Examples:
-  attar train digits                     learn from the bundled digits; report in runs/digits/report.html
-  attar embed runs/digits new/ -o codes.parquet    codes of a folder of images
+  attar train digits    # learn from the bundled digits; the report is runs/digits/report.html
+  attar embed runs/digits scans/ -o codes.parquet    # the codes of a folder of images
 
 Exit status: 0 success, 1 the run failed, 2 wrong input."
 )]
@@ -63,6 +63,8 @@ pub(crate) enum Command {
     /// Trains an autoencoder, probes its codes beside PCA, raw features and a random encoder, and leaves in the run's
     /// folder: config.toml (everything that determines the run), run.jsonl (the record), checkpoints, model.safetensors
     /// (loads into PyTorch), results.json and report.html. Several latent sizes, objectives or repeats make a sweep.
+    ///
+    /// What no flag says comes from the file of --config, then from --recipe, then from the defaults for such data.
     #[command(after_help = "\
 Examples:
   attar train digits
@@ -345,8 +347,7 @@ mod tests {
             assert!(examples.len() >= 2, "{path}: {examples:?}");
             for example in examples {
                 // A redirection, a pipe or an explanation ends the command itself.
-                let command = example.split(['>', '|']).next().unwrap_or_default();
-                let command = command.split("   ").next().unwrap_or_default();
+                let command = example.split(['>', '|', '#']).next().unwrap_or_default();
                 assert!(example.starts_with(&path), "{path}: {example}");
                 assert!(Cli::try_parse_from(command.split_whitespace()).is_ok(), "{example}");
             }

@@ -29,7 +29,6 @@ pub(crate) struct Settings {
     /// What to learn from: digits, mnist, synthetic, or a path
     ///
     /// A path may be a CSV file, Parquet, NPY, NPZ, IDX, or a folder of PNG or JPEG images; the content tells which.
-    #[arg(help_heading = "Data")]
     pub(crate) source: Option<String>,
     /// Column with the labels, which only judging sees [for NPY: a second file]
     #[arg(long, value_name = "NAME", help_heading = "Data")]

@@ -23,27 +23,36 @@ pub(crate) fn man() -> Result<(), CliError> {
 fn manual() -> std::io::Result<String> {
     let mut attar = Cli::command();
     attar.build();
+    let man = Man::new(attar.clone());
     let mut page = Vec::new();
-    Man::new(attar.clone()).render(&mut page)?;
-    sections(&attar, &mut page)?;
-    Ok(String::from_utf8_lossy(&page).into_owned())
+    man.render_title(&mut page)?;
+    man.render_name_section(&mut page)?;
+    man.render_description_section(&mut page)?;
+    man.render_options_section(&mut page)?;
+    man.render_extra_section(&mut page)?;
+    let page = String::from_utf8_lossy(&page).into_owned() + &sections(&attar)?;
+    Ok(page.replace("EXTRA\nExamples:", "EXAMPLES"))
 }
 
-/// A section for each command below `command`: its usage, its purpose, its flags and examples as subsections.
-fn sections(command: &clap::Command, page: &mut Vec<u8>) -> std::io::Result<()> {
+/// A section for each command below `command`: usage, purpose, its own flags, examples.
+fn sections(command: &clap::Command) -> std::io::Result<String> {
+    let mut page = String::new();
     for command in command.get_subcommands().filter(|command| command.get_name() != "help") {
         let name = command.get_bin_name().unwrap_or(command.get_name()).to_uppercase();
-        let man = Man::new(command.clone());
-        let mut section = Vec::new();
-        man.render_synopsis_section(&mut section)?;
-        man.render_description_section(&mut section)?;
-        man.render_options_section(&mut section)?;
-        man.render_extra_section(&mut section)?;
-        let section = String::from_utf8_lossy(&section).replace(".SH ", ".SS ");
-        page.extend(format!(".SH \"{name}\"\n{section}").bytes());
-        sections(command, page)?;
+        let usage = command.clone().render_usage().to_string().replace('-', "\\-");
+        let own = command.clone().mut_args(|flag| {
+            let common = flag.is_global_set() || flag.get_id() == "help";
+            flag.hide(common)
+        });
+        let man = Man::new(own);
+        let mut body = Vec::new();
+        man.render_description_section(&mut body)?;
+        man.render_options_section(&mut body)?;
+        man.render_extra_section(&mut body)?;
+        let body = String::from_utf8_lossy(&body).replace(".SH DESCRIPTION", ".PP").replace(".SH ", ".SS ");
+        page += &format!(".SH \"{name}\"\n{usage}\n{body}{}", sections(command)?);
     }
-    Ok(())
+    Ok(page)
 }
 
 #[cfg(test)]

@@ -41,10 +41,10 @@ fn list(common: &Common) -> Result<(), CliError> {
     if common.json {
         return print_json(&entries);
     }
-    let heads = ["name", "rows", "features", "classes", "where", "what"].map(str::to_owned).to_vec();
+    let heads = ["name", "rows", "features", "classes", "where", "licence", "what"].map(str::to_owned).to_vec();
     let row = |entry: &Entry| {
         let numbers = [entry.samples, entry.features, entry.classes].map(|number| number.to_string());
-        let texts = [place(&entry.location), format!("{} ({})", entry.description, entry.licence)];
+        let texts = [place(&entry.location), entry.licence.to_owned(), entry.description.to_owned()];
         [vec![entry.name.to_owned()], numbers.to_vec(), texts.to_vec()].concat()
     };
     print_columns(&std::iter::once(heads).chain(entries.iter().map(row)).collect::<Vec<_>>())

@@ -1,6 +1,6 @@
 //! Settings filled in for the data at hand: nothing that determines the run is left open.
 
-use attar_data::{Budget, Dataset, Layout, Scaling};
+use attar_data::{Budget, Dataset, Layout, Scaling, split};
 use toml::{Table, Value};
 
 use super::layers::{self, NOISE};
@@ -35,27 +35,35 @@ impl Settings {
         refuse_distortion(&table, layout)?;
         let mut settings = layers::settings(table)?;
         settings.refuse_idle_denoising()?;
-        settings.size_for(data, self.label_budget.is_none());
+        settings.size_for(data);
+        settings.meet_budgets(data, self.label_budget.is_none())?;
         Ok(settings)
     }
 
-    /// Makes the choices that depend on the size of the data; of default label budgets those that it can meet.
-    fn size_for(&mut self, data: &Dataset, default_budgets: bool) {
+    /// Makes the choices that depend on the size of the data.
+    fn size_for(&mut self, data: &Dataset) {
         let layout = data.schema.layout;
         let fractions = self.fractions(data);
-        if default_budgets && let Some(budgets) = &mut self.label_budget {
-            let set_aside = data.test_rows.as_ref().map_or(0, ExactSizeIterator::len);
-            let train = (fractions.train * (data.samples() - set_aside) as f64) as usize;
-            budgets.0.retain(|budget| match budget {
-                Budget::Labels(labels) => *labels < train,
-                Budget::All => true,
-            });
-        }
         self.latent.get_or_insert_with(|| List(vec![default_latent(layout, data.features())]));
         self.scaling.get_or_insert(Scaling::default_for(layout));
+        self.seed = Some(self.seed());
         self.train_fraction = Some(fractions.train);
         self.validation_fraction = Some(fractions.validation);
         self.test_fraction = Some(fractions.test);
+    }
+
+    /// Leaves out default label budgets that the training rows cannot meet; refuses chosen ones, before the training.
+    fn meet_budgets(&mut self, data: &Dataset, default: bool) -> Result<(), CliError> {
+        let (fractions, seed) = (self.fractions(data), self.seed());
+        let Some(budgets) = self.label_budget.as_mut().filter(|_| data.labels.is_some()) else { return Ok(()) };
+        let rows = split(data, &fractions, seed)?.train.len();
+        if default {
+            budgets.0.retain(|budget| !matches!(budget, Budget::Labels(labels) if *labels >= rows));
+        }
+        match budgets.iter().find_map(|budget| exceeding(*budget, rows)) {
+            Some(budget) => Err(attar_data::Error::BudgetTooLarge { budget, rows }.into()),
+            None => Ok(()),
+        }
     }
 
     fn refuse_idle_denoising(&self) -> Result<(), CliError> {
@@ -66,6 +74,13 @@ impl Settings {
         }
         let help = "set `noise-std` or another noise above 0, or take the objective `vanilla`";
         Err(CliError::input("`objective` is denoising, but every noise is 0").with_help(help))
+    }
+}
+
+fn exceeding(budget: Budget, rows: usize) -> Option<usize> {
+    match budget {
+        Budget::Labels(labels) if labels > rows => Some(labels),
+        Budget::Labels(_) | Budget::All => None,
     }
 }
 
@@ -106,7 +121,7 @@ mod tests {
             name: "test".to_owned(),
             schema: Schema::unnamed(layout, "x", 12),
             values: Values::Memory(Matrix { features: 12, data: vec![0.5; 12 * 200] }),
-            labels: Some(Labels::Classes { names: vec!["a".into(), "b".into()], of: vec![0; 200] }),
+            labels: Some(Labels::Classes { names: vec!["a".into(), "b".into()], of: [0, 1].repeat(100) }),
             ids: None,
             test_rows: None,
         }
@@ -171,6 +186,7 @@ mod tests {
         check(Layout::Table, "objective = \"denoising\"\nshift = 2.0", "`shift` distorts images");
         check(IMAGE, "objective = \"denoising\"\nnoise-std = 0.0", "every noise is 0");
         check(IMAGE, "objective = \"vanilla\"\nnoise-std = 0.5", "`noise-std` has no meaning");
+        check(IMAGE, "label-budget = 141", "a label budget of 141 is more than the 140 labelled rows");
         check(Layout::Table, "objective = \"vanilla\"\nmask-probability = 0.5", "`mask-probability` has no meaning");
     }
 
@@ -181,9 +197,9 @@ mod tests {
             assert_eq!(complete.latents(), [latent]);
             assert_eq!(complete.judging().unwrap().budgets, budgets);
         };
-        // 140 of the 200 rows train: the default's 200 and 1,000 labels are not to be had, a wish for them is kept.
+        // 140 of the 200 rows train: the default's 200 and 1,000 labels are not to be had.
         check(IMAGE, "", 64, &[Budget::Labels(10), Budget::Labels(50), Budget::Labels(100), Budget::All]);
-        check(Layout::Table, "label-budget = 200", 3, &[Budget::Labels(200)]);
+        check(Layout::Table, "label-budget = 140", 3, &[Budget::Labels(140)]);
         check(Layout::Table, "latent = 7\nlabel-budget = \"all\"", 7, &[Budget::All]);
     }
 }

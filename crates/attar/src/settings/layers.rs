@@ -165,6 +165,9 @@ fn unmet(table: &Table, key: &str) -> Option<(&'static str, &'static str)> {
 mod tests {
     use super::super::words::names;
     use super::*;
+    use crate::cli::Command;
+    use clap::Parser;
+    use std::collections::BTreeSet;
 
     fn message(text: &str) -> String {
         parse(text, "a.toml").unwrap_err().to_string()
@@ -177,6 +180,27 @@ mod tests {
         keys.sort();
         fields.sort_unstable();
         assert_eq!(keys, fields);
+    }
+
+    #[test]
+    fn a_flag_and_its_key_mean_the_same() {
+        let line = "attar train a.csv --label-column l --id-column i --header=false --impute drop --categorical one-hot \
+                    --scaling none --train-fraction 0.5 --validation-fraction 0.25 --test-fraction 0.25 --hidden none \
+                    --decoder-hidden 8,4 --latent 2,3 --activation silu --objective vanilla,denoising,masked \
+                    --noise-std 0.5 --salt-and-pepper 0.1 --shift 1 --rotation 2 --scale 0.1 --shear 0.2 \
+                    --mask-probability 0.25 --loss-on hidden --optimizer adam-w --momentum 0.9 --weight-decay 0.1 \
+                    --learning-rate 1e-4 --warmup-epochs 0.5 --schedule cosine --clip-norm 1 --epochs 3 --batch-size 7 \
+                    --accumulation 2 --repeats 4 --recipe few-labels --label-budget 10,all --draws 5 --neighbours 3 \
+                    --probe-epochs 9 --name n --seed 11 --out o --data-dir d --note a=b --threads 2 --json";
+        let cli = Cli::parse_from(line.split_whitespace());
+        let Command::Train(train) = &cli.command else { panic!("{cli:?}") };
+        let typed = train.typed(&cli.common);
+        let mut given = table(&typed).unwrap();
+        assert_eq!(given.keys().cloned().collect::<BTreeSet<_>>(), known_keys().into_iter().collect());
+        assert_eq!(settings(parse(&given.to_string(), "").unwrap()).unwrap(), typed);
+        // What is written down is the run, not how fast or in what form it was asked for.
+        given.retain(|key, _| !["threads", "json"].contains(&key));
+        assert_eq!(parse(&typed.to_toml().unwrap(), "").unwrap(), given);
     }
 
     #[test]

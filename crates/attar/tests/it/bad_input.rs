@@ -34,14 +34,19 @@ const BAD_FILES: [Bad; 14] = [
     Bad { file: "gap.csv", content: b"a,b\n1,2\n3,\n", flags: "", says: &["row 3", "`b`", "--impute mean"] },
     Bad { file: "nan.csv", content: b"a,b\n1,2\n3,nan\n", flags: "", says: &["row 3", "`b`", "missing"] },
     Bad { file: "inf.csv", content: b"a,b\n1,2\n3,inf\n", flags: "", says: &["row 3", "`b`", "not finite"] },
-    Bad { file: "text.csv", content: b"a,b\n1,x\n3,y\n", flags: "", says: &["text: b", "--categorical one-hot"] },
+    Bad { file: "text.csv", content: b"a,b\n1,x\n3,y\n", flags: "", says: &["text: `b`", "--categorical one-hot"] },
     Bad {
         file: "label.csv",
         content: b"a,b\n1,2\n3,4\n",
         flags: "--label-column c",
-        says: &["no label column `c`", "a, b"],
+        says: &["no label column `c`", "`a`, `b`"],
     },
-    Bad { file: "id.csv", content: b"a,b\n1,2\n3,4\n", flags: "--id-column c", says: &["no id column `c`", "a, b"] },
+    Bad {
+        file: "id.csv",
+        content: b"a,b\n1,2\n3,4\n",
+        flags: "--id-column c",
+        says: &["no id column `c`", "`a`, `b`"],
+    },
     Bad {
         file: "cut.gz",
         content: b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\x4b",
@@ -148,5 +153,16 @@ fn fetching_what_needs_no_file_or_does_not_exist() {
     assert_eq!(fetched, serde_json::json!({ "name": "digits", "folder": null }));
     fail(folder.path(), "data fetch mnst", 2, &["`mnst`", "did you mean `mnist`?"]);
     fail(folder.path(), "data fetch zzz", 2, &["attar data list"]);
+    assert!(tree(folder.path()).is_empty());
+}
+
+/// The proxy of the tests refuses every connection.
+#[test]
+fn without_a_network_the_error_says_where_the_files_belong() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("cache/attar/mnist").display().to_string();
+    for command in ["data info mnist", "data fetch mnist", "train mnist"] {
+        fail(folder.path(), command, 1, &["train-images-idx3-ubyte.gz", &place, "--data-dir", "`digits`"]);
+    }
     assert!(tree(folder.path()).is_empty());
 }

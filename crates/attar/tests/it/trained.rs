@@ -147,7 +147,7 @@ fn data_of_another_kind_is_refused_and_writes_nothing() {
         assert!(!folder.path().join("a.csv").exists(), "{line}");
     };
     for command in ["embed", "reconstruct"] {
-        check(&format!("{command} run fewer.csv -o a.csv"), &["fewer.csv", "missing: z", "preparation.json"]);
+        check(&format!("{command} run fewer.csv -o a.csv"), &["fewer.csv", "missing: `z`", "preparation.json"]);
         check(&format!("{command} run digits -o a.csv"), &["expected"]);
         check(&format!("{command} run new.csv --label-column kind -o a.csv"), &["no label column `kind`"]);
     }
