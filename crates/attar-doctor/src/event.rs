@@ -41,9 +41,9 @@ pub struct Header {
     pub optimizer: Choice,
     /// The learning-rate schedule and its settings.
     pub schedule: Choice,
-    /// Samples in one micro-batch.
+    /// Samples per optimizer step (the effective batch).
     pub batch_size: u64,
-    /// Micro-batches whose gradients make one optimizer step.
+    /// Micro-batches that the batch is processed in.
     pub accumulation: u64,
     /// The type the network computes in: `f32`.
     pub dtype: String,
@@ -60,7 +60,7 @@ pub struct Header {
 }
 
 impl Default for Header {
-    /// This version's format, one micro-batch a step, `f32`; all else empty or zero.
+    /// This version's format, the batch processed in one piece, `f32`; all else empty or zero.
     fn default() -> Self {
         Self {
             format: FORMAT,
