@@ -114,14 +114,11 @@ fn without_model(run: &Path) -> CliError {
     }
 }
 
-/// The folders with a model, one or two levels below a sweep's, in order.
-fn trained_below(run: &Path) -> Vec<String> {
-    let below = |folder: &Path| {
-        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-        let mut folders: Vec<_> = entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect();
-        folders.sort();
-        folders
-    };
-    let folders = below(run).into_iter().flat_map(|folder| [vec![folder.clone()], below(&folder)].concat());
-    folders.filter(|folder| folder.join("model.safetensors").exists()).map(|path| path.display().to_string()).collect()
+/// The runs of a sweep that have a model, in order.
+fn trained_below(sweep: &Path) -> Vec<String> {
+    let runs = std::fs::read_dir(sweep).into_iter().flatten().flatten().map(|entry| entry.path());
+    let trained = runs.filter(|run| RunFolder::open(run).is_ok_and(|run| run.model().exists()));
+    let mut names: Vec<String> = trained.map(|run| run.display().to_string()).collect();
+    names.sort();
+    names
 }

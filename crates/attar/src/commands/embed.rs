@@ -13,7 +13,7 @@ use crate::trained::Trained;
 
 /// Writes one row of codes for each row of data.
 pub(crate) fn run(args: &EmbedArgs, common: &Common) -> Result<(), CliError> {
-    let out = out_file(common)?;
+    let out = out_file(common, &args.data)?;
     let trained = Trained::open(&args.run)?;
     let data = trained.read(&args.data, &args.reading, common)?;
     let rows: Vec<usize> = (0..data.dataset.samples()).collect();
@@ -28,8 +28,8 @@ pub(crate) fn run(args: &EmbedArgs, common: &Common) -> Result<(), CliError> {
     }
 }
 
-/// Where `--out` says the table goes, if it can be written there.
-pub(super) fn out_file(common: &Common) -> Result<&Path, CliError> {
+/// Where `--out` says the table goes, if it can be written there and not over the data that it comes from.
+pub(super) fn out_file<'a>(common: &'a Common, data: &str) -> Result<&'a Path, CliError> {
     let Some(out) = common.out.as_deref() else {
         return Err(CliError::input("no file to write to").with_help("name it with `-o codes.parquet`, .csv or .npy"));
     };
@@ -38,9 +38,14 @@ pub(super) fn out_file(common: &Common) -> Result<&Path, CliError> {
         return Err(CliError::input(format!("{}: the ending must be .parquet, .npy or .csv", out.display())));
     }
     let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    match folder.is_dir() {
-        true => Ok(out),
-        false => Err(CliError::input(format!("{}: there is no folder {}", out.display(), folder.display()))),
+    if !folder.is_dir() {
+        return Err(CliError::input(format!("{}: there is no folder {}", out.display(), folder.display())));
+    }
+    match (out.canonicalize(), Path::new(data).canonicalize()) {
+        (Ok(out), Ok(data)) if out == data => {
+            Err(CliError::input(format!("{}: the data itself would be written over", out.display())))
+        }
+        _ => Ok(out),
     }
 }
 

@@ -15,7 +15,7 @@ const NAMED: usize = 5;
 
 /// Writes the reconstruction error of each row and, if asked, its reconstruction.
 pub(crate) fn run(args: &ReconstructArgs, common: &Common) -> Result<(), CliError> {
-    let out = out_file(common)?;
+    let out = out_file(common, &args.data)?;
     let trained = Trained::open(&args.run)?;
     let data = trained.read(&args.data, &args.reading, common)?;
     let table = reconstruct(&trained, &data, args.rows);

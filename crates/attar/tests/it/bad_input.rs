@@ -124,12 +124,11 @@ fn bad_configurations_name_file_line_and_key() {
 fn folders_that_are_no_trained_run_are_told_apart() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
-    fs::create_dir_all(path.join("sweep/vanilla-5/repeat-0")).unwrap();
-    fs::create_dir_all(path.join("begun")).unwrap();
-    for run in ["sweep", "begun"] {
+    for run in ["sweep", "sweep/vanilla-5-0", "sweep/vanilla-5-1", "begun"] {
+        fs::create_dir(path.join(run)).unwrap();
         fs::write(path.join(run).join("config.toml"), "source = \"digits\"\n").unwrap();
     }
-    fs::write(path.join("sweep/vanilla-5/repeat-0/model.safetensors"), "").unwrap();
+    fs::write(path.join("sweep/vanilla-5-1/model.safetensors"), "").unwrap();
     let before = tree(path);
     let check = |line: &str, says: &[&str]| {
         fail(path, line, 2, says);
@@ -137,7 +136,7 @@ fn folders_that_are_no_trained_run_are_told_apart() {
     };
     for command in ["embed", "reconstruct"] {
         check(&format!("{command} absent digits -o a.csv"), &["absent", "no such folder"]);
-        check(&format!("{command} sweep digits -o a.csv"), &["a sweep of 1", "sweep/vanilla-5/repeat-0"]);
+        check(&format!("{command} sweep digits -o a.csv"), &["a sweep of 1", "sweep/vanilla-5-1"]);
         check(&format!("{command} begun digits -o a.csv"), &["no model yet", "--resume"]);
         check(&format!("{command} begun digits"), &["no file to write to", "-o codes.parquet"]);
         check(&format!("{command} begun digits -o a.txt"), &[".parquet, .npy or .csv"]);

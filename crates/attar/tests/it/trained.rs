@@ -151,6 +151,8 @@ fn data_of_another_kind_is_refused_and_writes_nothing() {
         check(&format!("{command} run digits -o a.csv"), &["expected"]);
         check(&format!("{command} run new.csv --label-column kind -o a.csv"), &["no label column `kind`"]);
     }
+    fail(folder.path(), "embed run new.csv -o ./new.csv", 2, &["new.csv", "written over"]);
+    assert_eq!(fs::read_to_string(folder.path().join("new.csv")).unwrap(), NEW);
     fs::write(folder.path().join("run/model.safetensors"), "no tensors").unwrap();
     check("embed run new.csv -o a.csv", &["model.safetensors", "expected a safetensors file"]);
     fs::write(folder.path().join("run/preparation.json"), "{}").unwrap();
