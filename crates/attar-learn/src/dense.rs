@@ -58,7 +58,7 @@ pub(crate) fn forward(layers: &[HostLayer], input: &[f32]) -> Vec<f32> {
     let mut value = Vec::new();
     for (index, layer) in layers.iter().enumerate() {
         value = layer.forward(if index == 0 { input } else { &value });
-        layer.activation.apply_to(&mut value, layer.outputs);
+        layer.activation.apply_to(&mut value);
     }
     value
 }
@@ -75,20 +75,18 @@ pub(crate) fn gradients(model: &Autoencoder, batch: &Batch, scale: f64) -> Optio
 /// What the pass down leaves for the pass up.
 struct Passes<'a> {
     input: &'a [f32],
-    /// Each layer's sum before its activation; empty where the output tells the slope.
-    sums: Vec<Vec<f32>>,
+    /// The slope of each layer's activation; none for the identity.
+    slopes: Vec<Option<Vec<f32>>>,
     /// Each layer's output.
     outputs: Vec<Vec<f32>>,
 }
 
 impl<'a> Passes<'a> {
     fn down(layers: &[HostLayer], input: &'a [f32]) -> Self {
-        let mut passes = Self { input, sums: Vec::new(), outputs: Vec::new() };
+        let mut passes = Self { input, slopes: Vec::new(), outputs: Vec::new() };
         for (index, layer) in layers.iter().enumerate() {
             let mut output = layer.forward(passes.into_layer(index));
-            let needs_sum = matches!(layer.activation, Activation::Gelu | Activation::Silu);
-            passes.sums.push(if needs_sum { output.clone() } else { Vec::new() });
-            layer.activation.apply_to(&mut output, layer.outputs);
+            passes.slopes.push(layer.activation.apply_with_slopes(&mut output));
             passes.outputs.push(output);
         }
         passes
@@ -116,8 +114,9 @@ impl<'a> Passes<'a> {
             }
             if let Some(before) = index.checked_sub(1) {
                 gradient = layer.input_gradient(&gradient);
-                let slopes = (&self.sums[before], &self.outputs[before]);
-                layers[before].activation.multiply_by_slope(slopes.0, slopes.1, &mut gradient);
+                if let Some(slopes) = &self.slopes[before] {
+                    gradient.iter_mut().zip(slopes).for_each(|(gradient, slope)| *gradient *= slope);
+                }
             }
         }
         gradients
@@ -239,61 +238,4 @@ impl LaneSum {
     fn total(&self) -> f64 {
         self.0.iter().sum()
     }
-}
-
-impl Activation {
-    fn apply_to(self, values: &mut [f32], columns: usize) {
-        let each = |f: fn(f32) -> f32, values: &mut [f32]| values.iter_mut().for_each(|v| *v = f(*v));
-        match self {
-            Self::Identity => {}
-            Self::Relu => pulp::Arch::new().dispatch(|| values.iter_mut().for_each(|v| *v = v.max(0.0))),
-            Self::Gelu => values.par_chunks_mut(16 * columns).for_each(|values| each(gelu, values)),
-            Self::Tanh => values.par_chunks_mut(16 * columns).for_each(|values| each(f32::tanh, values)),
-            Self::Silu => values.par_chunks_mut(16 * columns).for_each(|values| each(silu, values)),
-        }
-    }
-
-    /// Multiplies a gradient by the activation's derivative, told by its argument or its value.
-    fn multiply_by_slope(self, sums: &[f32], outputs: &[f32], gradient: &mut [f32]) {
-        let times = |slope: fn(f32) -> f32, at: &[f32], gradient: &mut [f32]| {
-            let blocks = gradient.par_chunks_mut(BLOCK * LANES).zip(at.par_chunks(BLOCK * LANES));
-            blocks.for_each(|(gradient, at)| gradient.iter_mut().zip(at).for_each(|(g, &at)| *g *= slope(at)));
-        };
-        match self {
-            Self::Identity => {}
-            Self::Relu => pulp::Arch::new().dispatch(|| {
-                gradient.iter_mut().zip(outputs).for_each(|(g, &y)| *g = if y > 0.0 { *g } else { 0.0 });
-            }),
-            Self::Tanh => times(|y| 1.0 - y * y, outputs, gradient),
-            Self::Gelu => times(gelu_slope, sums, gradient),
-            Self::Silu => times(silu_slope, sums, gradient),
-        }
-    }
-}
-
-fn sigmoid(x: f32) -> f32 {
-    1.0 / (1.0 + (-x).exp())
-}
-
-fn silu(x: f32) -> f32 {
-    x * sigmoid(x)
-}
-
-fn silu_slope(x: f32) -> f32 {
-    let s = sigmoid(x);
-    s * (1.0 + x * (1.0 - s))
-}
-
-/// The standard normal distribution function.
-fn normal(x: f32) -> f32 {
-    0.5 * (1.0 + libm::erff(x * std::f32::consts::FRAC_1_SQRT_2))
-}
-
-fn gelu(x: f32) -> f32 {
-    x * normal(x)
-}
-
-fn gelu_slope(x: f32) -> f32 {
-    const DENSITY_AT_0: f32 = 0.398_942_3;
-    normal(x) + x * DENSITY_AT_0 * (-0.5 * x * x).exp()
 }

@@ -1,5 +1,6 @@
 //! Autoencoders: objectives, training loop, checkpoints, sweeps, and the judging of their codes.
 
+mod activation;
 mod affine;
 mod autoencoder;
 mod batch;
@@ -30,3 +31,5 @@ pub use train::{EpochReport, Job, Observer, State, StepReport, train};
 
 #[cfg(test)]
 mod reference_tests;
+#[cfg(test)]
+mod train_tests;

@@ -8,8 +8,10 @@ use attar_doctor::{Event, Evaluation, Finish, Header, Position, Reader, Status, 
 use crate::train::{EpochReport, Observer, State, StepReport};
 use crate::{Autoencoder, Curves, Error, checkpoint};
 
-/// How long a training may go on without a checkpoint; when they are taken changes no bit.
-const CHECKPOINT_AFTER: Duration = Duration::from_secs(20);
+/// How long a training goes on without a checkpoint, within an epoch and at the end of one; when
+/// they are taken changes no bit.
+const WITHIN_EPOCH: Duration = Duration::from_secs(20);
+const AT_EPOCH: Duration = Duration::from_secs(2);
 
 /// The folder of one run.
 #[derive(Clone, Debug)]
@@ -100,6 +102,8 @@ pub struct Recorder<'a> {
     last_checkpoint: Instant,
     progress: Progress<'a>,
     last_step: StepReport,
+    /// Epochs of the whole training.
+    epochs: usize,
 }
 
 impl<'a> Recorder<'a> {
@@ -107,23 +111,23 @@ impl<'a> Recorder<'a> {
     ///
     /// # Errors
     /// [`Error::Record`] when the file cannot be written.
-    pub fn begin(folder: &RunFolder, header: &Header, progress: Progress<'a>) -> Result<Self, Error> {
-        Ok(Self::with(folder, Writer::create(folder.record(), header)?, progress))
+    pub fn begin(folder: &RunFolder, header: &Header, epochs: usize, progress: Progress<'a>) -> Result<Self, Error> {
+        Ok(Self::with(folder, Writer::create(folder.record(), header)?, epochs, progress))
     }
 
     /// Goes on with the record of a run from where `state` stands.
     ///
     /// # Errors
     /// [`Error::Record`] when the record is broken or ends before that.
-    pub fn resume(folder: &RunFolder, state: &State, progress: Progress<'a>) -> Result<Self, Error> {
+    pub fn resume(folder: &RunFolder, state: &State, epochs: usize, progress: Progress<'a>) -> Result<Self, Error> {
         let epoch = state.epoch + usize::from(state.batches > 0);
         let position = Position { epoch: epoch as u64, step: state.optimizer.steps as u64 };
-        Ok(Self::with(folder, Writer::resume_at(folder.record(), position)?, progress))
+        Ok(Self::with(folder, Writer::resume_at(folder.record(), position)?, epochs, progress))
     }
 
-    fn with(folder: &RunFolder, record: Writer, progress: Progress<'a>) -> Self {
+    fn with(folder: &RunFolder, record: Writer, epochs: usize, progress: Progress<'a>) -> Self {
         let last_step = StepReport { epoch: 0, step: 0, loss: f64::NAN, learning_rate: 0.0, samples: 0 };
-        Self { folder: folder.clone(), record, last_checkpoint: Instant::now(), progress, last_step }
+        Self { folder: folder.clone(), record, last_checkpoint: Instant::now(), progress, last_step, epochs }
     }
 
     /// Closes the record with how the run ended.
@@ -149,7 +153,7 @@ impl Observer for Recorder<'_> {
         self.record.write(&Event::Step(Step { epoch: epoch as u64, step: step as u64, loss, learning_rate }))?;
         self.last_step = *report;
         (self.progress)(report, None);
-        if self.last_checkpoint.elapsed() > CHECKPOINT_AFTER {
+        if self.last_checkpoint.elapsed() > WITHIN_EPOCH {
             self.checkpoint(state)?;
         }
         Ok(())
@@ -169,7 +173,10 @@ impl Observer for Recorder<'_> {
             write("test", "probe_accuracy", accuracy)?;
         }
         (self.progress)(&self.last_step, Some(report));
-        self.checkpoint(state)
+        if report.epoch == self.epochs || (report.epoch > 0 && self.last_checkpoint.elapsed() > AT_EPOCH) {
+            self.checkpoint(state)?;
+        }
+        Ok(())
     }
 }
 

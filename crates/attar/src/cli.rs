@@ -39,7 +39,8 @@ pub(crate) struct Common {
     #[arg(short, long, global = true, value_name = "PATH")]
     pub(crate) out: Option<PathBuf>,
     /// Seed of every random choice [default: 0]
-    #[arg(long, global = true, value_name = "N")]
+    // The largest whole number that a TOML file can hold.
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     pub(crate) seed: Option<u64>,
     /// Threads to work on [default: one per core]; the results are the same bits at any number
     #[arg(long, global = true, value_name = "N", value_parser = at_least_one)]

@@ -84,13 +84,16 @@ impl From<attar_data::Error> for CliError {
 fn is_input(error: &attar_data::Error) -> bool {
     use attar_data::Error::{Download, Io, NoMnist};
     match error {
-        Io { source, .. } => matches!(
-            source.kind(),
-            ErrorKind::NotFound | ErrorKind::PermissionDenied | ErrorKind::NotADirectory | ErrorKind::IsADirectory
-        ),
+        Io { source, .. } => is_wrong_path(source),
         Download { .. } | NoMnist { .. } => false,
         _ => true,
     }
+}
+
+/// Whether a path was at fault that the user named.
+fn is_wrong_path(error: &std::io::Error) -> bool {
+    use ErrorKind::{AlreadyExists, IsADirectory, NotADirectory, NotFound, PermissionDenied};
+    matches!(error.kind(), NotFound | PermissionDenied | NotADirectory | IsADirectory | AlreadyExists)
 }
 
 fn data_help(error: &attar_data::Error) -> Option<String> {
@@ -126,7 +129,8 @@ impl From<attar_learn::Error> for CliError {
         if let attar_learn::Error::Data(error) = error {
             return error.into();
         }
-        let kind = if error.is_input() { Kind::Input } else { Kind::Run };
+        let wrong_path = matches!(&error, attar_learn::Error::Io { source, .. } if is_wrong_path(source));
+        let kind = if error.is_input() || wrong_path { Kind::Input } else { Kind::Run };
         Self { kind, message: error.to_string(), help: learn_help(&error).map(Into::into) }
     }
 }
@@ -175,6 +179,7 @@ mod tests {
         let config = attar_learn::Error::Config { key: "latent", expected: "at least 1".into(), got: "0".into() };
         let gone = attar_data::Error::Io { path: "digit".into(), source: Error::from(ErrorKind::NotFound) };
         let full = attar_data::Error::Io { path: "codes.npy".into(), source: Error::from(ErrorKind::StorageFull) };
+        let file = attar_learn::Error::Io { path: "runs".into(), source: Error::from(ErrorKind::NotADirectory) };
         let blown = attar_learn::Error::NonFinite { loss: f64::NAN, step: 3, epoch: 1, last_finite: 2.0 };
         let check = |error: CliError, status, help: &str| {
             assert_eq!(error.status(), status, "{error}");
@@ -183,6 +188,7 @@ mod tests {
         check(config.into(), 2, "`latent` must be at least 1, got 0");
         check(gone.into(), 2, "did you mean `digits`?");
         check(full.into(), 1, "codes.npy");
+        check(file.into(), 2, "runs");
         check(blown.into(), 1, "--clip-norm");
         check(CliError::output(Error::from(ErrorKind::BrokenPipe)), 0, "");
         check(CliError::output(Error::from(ErrorKind::StorageFull)), 1, "the output");

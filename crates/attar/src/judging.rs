@@ -189,7 +189,16 @@ fn compare_at(learned: &Scores, baselines: &[Scores], place: usize, numeric: boo
     let better = phrases.iter().all(|(comparison, _)| *comparison == Comparison::Better);
     let labels = if budget.all { format!("all {}", budget.labels) } else { budget.labels.to_string() };
     let text = format!("With {labels} labels the learned code ({}) {}.", score(budget.mean, numeric), parts.join("; "));
-    Sentence { text, good: if worse { Some(false) } else if better { Some(true) } else { None } }
+    Sentence {
+        text,
+        good: if worse {
+            Some(false)
+        } else if better {
+            Some(true)
+        } else {
+            None
+        },
+    }
 }
 
 /// An accuracy in percent, or an R^2.

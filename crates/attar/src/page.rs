@@ -229,11 +229,7 @@ fn reconstructions(subject: &Subject, pca: &FittedPca, training: &Training) -> R
         columns: rows.iter().map(|row| format!("row {row}")).collect(),
         rows: image_rows?,
     };
-    Ok(Some(Section {
-        title: "What the code keeps".into(),
-        text: Vec::new(),
-        blocks: vec![Block::Images(images)],
-    }))
+    Ok(Some(Section { title: "What the code keeps".into(), text: Vec::new(), blocks: vec![Block::Images(images)] }))
 }
 
 fn corrupted(clean: &[f32], rows: &[usize], features: usize, subject: &Subject, training: &Training) -> Vec<f32> {
@@ -329,10 +325,14 @@ fn map(results: &Results, subject: &Subject) -> Result<Section, CliError> {
         y: Axis::linear("second component"),
         points,
         colouring: colouring(data.dataset.labels.as_ref(), rows),
-        names: rows.iter().map(|&row| data.dataset.ids.as_ref().map_or(format!("row {row}"), |ids| ids[row].clone())).collect(),
+        names: rows
+            .iter()
+            .map(|&row| data.dataset.ids.as_ref().map_or(format!("row {row}"), |ids| ids[row].clone()))
+            .collect(),
         thumbnails,
     };
-    let text = format!("{} numbers per sample, seen in the plane that keeps most of their variance.", results.network.latent);
+    let text =
+        format!("{} numbers per sample, seen in the plane that keeps most of their variance.", results.network.latent);
     Ok(Section { title: "The code, seen".into(), text: vec![text], blocks: vec![Block::Scatter(scatter)] })
 }
 

@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use attar_learn::config::Training;
-use attar_learn::{Autoencoder, RunFolder, read_curves, write_atomically};
 use attar_learn::judge::Scores;
+use attar_learn::{Autoencoder, RunFolder, read_curves, write_atomically};
 use burn::module::Module;
 use burn::tensor::Device;
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Instant;
 
-use attar_doctor::{Epoch, Event, Evaluation, Finish, Status, Writer};
+use attar_doctor::{Epoch, Evaluation, Event, Finish, Status, Writer};
 use attar_learn::judge::fit_pca;
 use attar_learn::{
     Autoencoder, CourseProbe, Curves, Error, Job, Reconstruction, Representation, RunFolder, Sweep, model_file,
@@ -60,7 +60,12 @@ pub(crate) fn run(
     let probe = loaded.course_probe()?;
     let curves = run_cells(loaded, cells, path, probe.as_ref(), &fingerprint)?;
     let results = SweepResults {
-        data: data_summary(loaded.settings.source.as_deref().unwrap_or_default(), &loaded.data, &loaded.split, fingerprint),
+        data: data_summary(
+            loaded.settings.source.as_deref().unwrap_or_default(),
+            &loaded.data,
+            &loaded.split,
+            fingerprint,
+        ),
         groups: group(cells, curves),
         baselines: baselines(loaded, probe.as_ref())?,
         machine: Machine { train_seconds: started.elapsed().as_secs_f64(), ..this_machine() },
@@ -151,8 +156,8 @@ fn keep(
     Trained::save_preparation(&folder, &preparation)?;
     let device = Device::flex();
     let job = Job { data: &loaded.data, split: &loaded.split, config: &cell.training, probe: None, device };
-    let mut record =
-        Writer::create(folder.record(), &header(&job, &settings, fingerprint, model.num_params())).map_err(Error::from)?;
+    let mut record = Writer::create(folder.record(), &header(&job, &settings, fingerprint, model.num_params()))
+        .map_err(Error::from)?;
     for event in events(&job, curves) {
         record.write(&event).map_err(Error::from)?;
     }
@@ -200,9 +205,8 @@ fn group(cells: &[Cell], curves: Vec<Curves>) -> Vec<Group> {
 
 fn baselines(loaded: &Loaded, probe: Option<&CourseProbe>) -> Result<Vec<Baseline>, CliError> {
     let Loaded { data, split, settings } = loaded;
-    let accuracy_of = |representation: &Representation| {
-        probe.map(|probe| probe.accuracy_of(representation, data)).transpose()
-    };
+    let accuracy_of =
+        |representation: &Representation| probe.map(|probe| probe.accuracy_of(representation, data)).transpose();
     let mut baselines = vec![Baseline {
         name: "raw features".into(),
         size: data.dataset.features(),

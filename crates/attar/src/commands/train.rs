@@ -107,11 +107,11 @@ fn train_recorded(
     bar.reset_eta();
     let progress: Progress = Box::new(|step, _| bar.set_position(step.step as u64));
     let (mut recorder, state) = match found {
-        Some(state) => (Recorder::resume(folder, &state, progress)?, state),
+        Some(state) => (Recorder::resume(folder, &state, job.config.epochs, progress)?, state),
         None => {
             let state = job.start();
             let header = header(job, settings, fingerprint, state.model.num_params());
-            (Recorder::begin(folder, &header, progress)?, state)
+            (Recorder::begin(folder, &header, job.config.epochs, progress)?, state)
         }
     };
     let result = train(job, state, &mut recorder);
@@ -132,7 +132,7 @@ fn newest_checkpoint(job: &Job, folder: &RunFolder) -> Result<Option<State>, Cli
         eprintln!("warning: a checkpoint is passed over: {error}");
     }
     if state.is_none() && folder.record().exists() {
-        eprintln!("warning: no checkpoint is whole; the training starts again");
+        eprintln!("warning: no whole checkpoint yet; the training starts again");
         std::fs::remove_file(folder.record()).map_err(|error| CliError::run(error.to_string()))?;
     }
     Ok(state)

@@ -60,13 +60,15 @@ impl Settings {
         settings(read(path)?)
     }
 
-    /// The text of a configuration file with these settings.
+    /// The text of a configuration file with these settings, without those that its other choices make meaningless:
+    /// of a sweep's settings that were narrowed to one objective, the noise of another.
     ///
     /// # Errors
     /// A number that TOML cannot hold.
     pub(crate) fn to_toml(&self) -> Result<String, CliError> {
-        let run = Self { threads: None, json: None, ..self.clone() };
-        toml::to_string(&run).map_err(|error| CliError::input(format!("settings that TOML cannot hold: {error}")))
+        let mut run = Table::new();
+        fill(&mut run, table(&Self { threads: None, json: None, ..self.clone() })?);
+        toml::to_string(&run).map_err(unwritable)
     }
 }
 
@@ -112,7 +114,11 @@ fn refuse_unknown(table: &Table, origin: &str) -> Result<(), CliError> {
 }
 
 pub(super) fn table(settings: &Settings) -> Result<Table, CliError> {
-    Table::try_from(settings).map_err(|error| CliError::input(format!("settings that TOML cannot hold: {error}")))
+    Table::try_from(settings).map_err(unwritable)
+}
+
+fn unwritable(error: toml::ser::Error) -> CliError {
+    CliError::input(format!("settings that TOML cannot hold: {error}"))
 }
 
 pub(super) fn settings(table: Table) -> Result<Settings, CliError> {
@@ -164,6 +170,7 @@ fn unmet(table: &Table, key: &str) -> Option<(&'static str, &'static str)> {
 #[cfg(test)]
 mod tests {
     use super::super::words::names;
+    use super::super::{List, ObjectiveName};
     use super::*;
     use crate::cli::Command;
     use clap::Parser;
@@ -236,6 +243,18 @@ mod tests {
         let mut upper = parse("epochs = 1", "").unwrap();
         fill(&mut upper, parse("mask-probability = 0.5\nobjective = \"masked\"\nshift = 1.0", "").unwrap());
         assert_eq!(upper.keys().collect::<Vec<_>>(), ["epochs", "mask-probability", "objective"]);
+    }
+
+    #[test]
+    fn one_run_of_a_sweep_has_a_file_that_can_be_read() {
+        let sweep = "objective = [\"masked\", \"denoising\"]\nloss-on = \"all\"\nnoise-std = 0.5\nepochs = 3";
+        let sweep = settings(parse(sweep, "").unwrap()).unwrap();
+        let one = Settings { objective: Some(List(vec![ObjectiveName::Denoising])), ..sweep };
+        let text = one.to_toml().unwrap();
+        assert_eq!(
+            text.lines().collect::<BTreeSet<_>>(),
+            ["epochs = 3", "noise-std = 0.5", "objective = [\"denoising\"]"].into()
+        );
     }
 
     #[test]

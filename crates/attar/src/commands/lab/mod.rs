@@ -1,8 +1,9 @@
-//! `attar lab`.
+//! `lab`: experiments whose every statement is a claim with a measured number.
 
-use crate::cli::{Common, Only};
-use crate::error::CliError;
+mod answer;
+mod autoencoders;
+mod mnist;
+mod submission;
+mod synthetic;
 
-pub(crate) fn autoencoders(_: Option<Only>, _: &Common) -> Result<(), CliError> {
-    Err(CliError::run("`lab` is not there yet"))
-}
+pub(crate) use autoencoders::autoencoders;
