@@ -68,7 +68,7 @@ impl Settings {
     pub(crate) fn to_toml(&self) -> Result<String, CliError> {
         let mut run = Table::new();
         fill(&mut run, table(&Self { threads: None, json: None, ..self.clone() })?);
-        toml::to_string(&run).map_err(unwritable)
+        toml::to_string(&settings(run)?).map_err(unwritable)
     }
 }
 
@@ -195,7 +195,7 @@ mod tests {
                     --scaling none --train-fraction 0.5 --validation-fraction 0.25 --test-fraction 0.25 --hidden none \
                     --decoder-hidden 8,4 --latent 2,3 --activation silu --objective vanilla,denoising,masked \
                     --noise-std 0.5 --salt-and-pepper 0.1 --shift 1 --rotation 2 --scale 0.1 --shear 0.2 \
-                    --mask-probability 0.25 --loss-on hidden --optimizer adam-w --momentum 0.9 --weight-decay 0.1 \
+                    --mask-probability 0.25 --loss-on hidden --optimizer sgd --momentum 0.9 --weight-decay 0.1 \
                     --learning-rate 1e-4 --warmup-epochs 0.5 --schedule cosine --clip-norm 1 --epochs 3 --batch-size 7 \
                     --accumulation 2 --repeats 4 --recipe few-labels --label-budget 10,all --draws 5 --neighbours 3 \
                     --probe-epochs 9 --name n --seed 11 --out o --data-dir d --note a=b --threads 2 --json";

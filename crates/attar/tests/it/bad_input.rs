@@ -90,6 +90,7 @@ fn bad_settings_are_refused_before_anything_is_written() {
         assert_eq!(tree(folder.path()), before, "{line}");
     };
     check("train", &["no source", "attar train digits"]);
+    check("train good.csv --out good.csv", &["good.csv"]);
     check("train absent.csv", &["absent.csv", "attar data list"]);
     check("train digit", &["did you mean `digits`?"]);
     check("train good.csv --latent 0", &["`latent` must be at least 1"]);

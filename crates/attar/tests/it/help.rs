@@ -72,6 +72,7 @@ fn wrong_command_lines_exit_with_2() {
     check("train digits --objective vanila", "expected one of `vanilla`, `denoising`, `masked`");
     check("train digits --label-budget 0", "a label budget is `all` or a number of at least 1");
     check("train digits --threads 0", "at least 1");
+    check("train digits --seed 9223372036854775808", "9223372036854775807");
     check("train digits --note author", "key=value");
     check("embed runs/a", "<DATA>");
 }
