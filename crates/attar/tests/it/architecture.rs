@@ -36,7 +36,7 @@ fn quoted(document: &str) -> Vec<String> {
 fn is_path(quoted: &str) -> bool {
     let plain = quoted.chars().all(|c| c.is_ascii_alphanumeric() || "-_./".contains(c));
     let source = [".rs", ".md"].iter().any(|ending| quoted.ends_with(ending));
-    plain && (source || quoted.contains('/')) && !["runs/", "target/", "<"].iter().any(|own| quoted.starts_with(own))
+    plain && (source || quoted.contains('/')) && !["runs/", "target/"].iter().any(|own| quoted.starts_with(own))
 }
 
 #[test]

@@ -2,8 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, in its helpers too")]
 
+mod architecture;
 mod bad_input;
 mod help;
+mod licences;
+mod main_job;
 mod tables;
 mod trained;
 

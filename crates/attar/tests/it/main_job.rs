@@ -70,7 +70,7 @@ fn check_results(run: &Path) {
 fn check_report(run: &Path) {
     let page = fs::read_to_string(run.join("report.html")).unwrap();
     assert!(page.contains("default-src 'none'"), "the page does not forbid itself to load");
-    for load in ["src=\"http", "src='http", "<link", "@import"] {
+    for load in ["src=\"http", "href=\"http", "url(http", "@import"] {
         let (before, library) = page.split_once("plotly.js v").unwrap();
         let (_, after) = library.split_once("</script>").unwrap();
         assert!(!before.contains(load) && !after.contains(load), "the page holds {load}");
