@@ -20,10 +20,7 @@ pub(crate) fn distort(ranges: Affine, shape: [usize; 3], image: &mut [f32], rng:
 fn source_from_target(angle: f64, scale: f64, shear: f64) -> [[f64; 2]; 2] {
     let (sin, cos) = angle.sin_cos();
     // (R S)^-1 = S^-1 R^T with S = [[1, shear], [0, 1]].
-    [
-        [(cos + shear * sin) / scale, (sin - shear * cos) / scale],
-        [-sin / scale, cos / scale],
-    ]
+    [[(cos + shear * sin) / scale, (sin - shear * cos) / scale], [-sin / scale, cos / scale]]
 }
 
 /// Reads each target pixel at `matrix * (target - centre - shift) + centre`, bilinearly.
@@ -106,10 +103,7 @@ mod tests {
         let (angle, scale, shear) = (0.3_f64, 1.2, -0.25);
         let inverse = source_from_target(angle, scale, shear);
         let (sin, cos) = angle.sin_cos();
-        let forward = [
-            [scale * cos, scale * (cos * shear - sin)],
-            [scale * sin, scale * (sin * shear + cos)],
-        ];
+        let forward = [[scale * cos, scale * (cos * shear - sin)], [scale * sin, scale * (sin * shear + cos)]];
         for i in 0..2 {
             for j in 0..2 {
                 let product: f64 = (0..2).map(|k| inverse[i][k] * forward[k][j]).sum();

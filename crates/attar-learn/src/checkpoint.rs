@@ -70,7 +70,8 @@ fn list(folder: &Path) -> Result<Vec<PathBuf>, Error> {
 }
 
 fn load(path: &Path, activation: Activation, device: &Device) -> Result<State, Error> {
-    let malformed = |expected: &str, got: String| Error::Malformed { path: path.into(), expected: expected.into(), got };
+    let malformed =
+        |expected: &str, got: String| Error::Malformed { path: path.into(), expected: expected.into(), got };
     let bytes = std::fs::read(path).map_err(Error::io(path))?;
     let (sum, body) = bytes
         .strip_prefix(MAGIC)
@@ -114,9 +115,7 @@ fn flat(name: String, tensor: &Tensor<1>) -> Array {
 
 fn moments(arrays: &[Array], device: &Device) -> Vec<Moments> {
     let find = |name: String| arrays.iter().find(|array| array.name == name);
-    let tensor = |array: &Array| {
-        Tensor::from_data(TensorData::new(array.values.clone(), [array.values.len()]), device)
-    };
+    let tensor = |array: &Array| Tensor::from_data(TensorData::new(array.values.clone(), [array.values.len()]), device);
     (0..)
         .map_while(|index| {
             let first = find(format!("moments.{index}.first"))?;

@@ -65,8 +65,7 @@ pub(crate) fn forward(layers: &[HostLayer], input: &[f32]) -> Vec<f32> {
 
 /// The batch's squared error times `scale`, and its gradients; `None` where the model is elsewhere.
 pub(crate) fn gradients(model: &Autoencoder, batch: &Batch, scale: f64) -> Option<(f64, GradientsParams)> {
-    let layers: Vec<HostLayer> =
-        host_layers(&model.encoder)?.into_iter().chain(host_layers(&model.decoder)?).collect();
+    let layers: Vec<HostLayer> = host_layers(&model.encoder)?.into_iter().chain(host_layers(&model.decoder)?).collect();
     let passes = Passes::down(&layers, batch.input());
     let (loss, gradient) = squared_error(passes.output(), &batch.clean, batch.weight.as_deref(), scale);
     Some((loss, passes.up(&layers, gradient)))

@@ -189,7 +189,9 @@ impl<'a> Task<'a> {
         let validation_codes = representation.codes(data, &split.validation)?;
         let linear = self.linear_probe(matrix(&validation_codes, codes.width), data, split, *count)?;
         let others = [(format!("{} nearest neighbours", neighbours.k), nearest)].into_iter().chain(
-            linear.map(|probe| Ok::<_, Error>((LINEAR_PROBE.to_owned(), probe.accuracy(test_codes, test)?))).transpose()?,
+            linear
+                .map(|probe| Ok::<_, Error>((LINEAR_PROBE.to_owned(), probe.accuracy(test_codes, test)?)))
+                .transpose()?,
         );
         let others = others.map(|(probe, score)| ProbeScore { probe, score, interval: self.target.interval(score) });
         Ok(main.into_iter().chain(others).collect())
@@ -209,7 +211,8 @@ impl<'a> Task<'a> {
             return Ok(None);
         }
         let seen: Vec<u32> = split.validation.iter().map(|&row| of[row]).collect();
-        let probe = LinearProbe { epochs: self.judging.probe_epochs, seed: self.judging.seed, ..LinearProbe::default() };
+        let probe =
+            LinearProbe { epochs: self.judging.probe_epochs, seed: self.judging.seed, ..LinearProbe::default() };
         Ok(Some(probe.fit(codes, &seen, classes)?))
     }
 }

@@ -24,7 +24,7 @@ pub use corruption::Corruption;
 pub use error::Error;
 pub use file::write_atomically;
 pub use optimizer::{Moments, OptimizerState};
-pub use recorder::{Progress, Recorder, RunFolder, read_curves};
+pub use recorder::{Cadence, Progress, Recorder, RunFolder, read_curves};
 pub use representation::{Reconstruction, Representation, pca_forward};
 pub use sweep::{CourseProbe, Curves, Sweep};
 pub use train::{EpochReport, Job, Observer, State, StepReport, train};

@@ -37,8 +37,11 @@ pub fn save(model: &Autoencoder, metadata: HashMap<String, String>, path: &Path)
 /// [`Error::Malformed`] names the tensor that is missing or has another shape or type.
 pub fn load(path: &Path, activation: Activation, device: &Device) -> Result<Autoencoder, Error> {
     let bytes = std::fs::read(path).map_err(Error::io(path))?;
-    from_arrays(&deserialize(&bytes, path)?.0, activation, device)
-        .map_err(|(expected, got)| Error::Malformed { path: path.into(), expected, got })
+    from_arrays(&deserialize(&bytes, path)?.0, activation, device).map_err(|(expected, got)| Error::Malformed {
+        path: path.into(),
+        expected,
+        got,
+    })
 }
 
 /// The weights as PyTorch lays them out.
@@ -63,11 +66,7 @@ fn layer_arrays(name: &str, layer: &Linear) -> Vec<Array> {
 type Mismatch = (String, String);
 
 /// The network of the given weights.
-pub(crate) fn from_arrays(
-    arrays: &[Array],
-    activation: Activation,
-    device: &Device,
-) -> Result<Autoencoder, Mismatch> {
+pub(crate) fn from_arrays(arrays: &[Array], activation: Activation, device: &Device) -> Result<Autoencoder, Mismatch> {
     let encoder = part("encoder", arrays, device)?;
     let decoder = part("decoder", arrays, device)?;
     let features = |layers: &[Linear], end: usize| layers[end].weight.lazy_shape().dims::<2>();
@@ -115,11 +114,7 @@ fn transposed(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
     out
 }
 
-pub(crate) fn serialize(
-    arrays: &[Array],
-    metadata: HashMap<String, String>,
-    path: &Path,
-) -> Result<Vec<u8>, Error> {
+pub(crate) fn serialize(arrays: &[Array], metadata: HashMap<String, String>, path: &Path) -> Result<Vec<u8>, Error> {
     let bytes: Vec<Vec<u8>> =
         arrays.iter().map(|array| array.values.iter().flat_map(|v| v.to_le_bytes()).collect()).collect();
     let views = arrays.iter().zip(&bytes).map(|(array, bytes)| {

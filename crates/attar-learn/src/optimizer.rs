@@ -134,14 +134,8 @@ struct Update {
 
 impl Update {
     fn new(optimizer: &Optimizer, learning_rate: f64, step: usize) -> Self {
-        let plain = Self {
-            rule: Rule::Sgd,
-            rate: learning_rate,
-            momentum: 0.0,
-            decay: 0.0,
-            shrinkage: 0.0,
-            second_scale: 1.0,
-        };
+        let plain =
+            Self { rule: Rule::Sgd, rate: learning_rate, momentum: 0.0, decay: 0.0, shrinkage: 0.0, second_scale: 1.0 };
         let step = step as f64;
         let adam = Self {
             rule: Rule::Adam,

@@ -3,15 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use attar_doctor::{Event, Evaluation, Finish, Header, Position, Reader, Status, Step, Writer};
+use attar_doctor::{Evaluation, Event, Finish, Header, Position, Reader, Status, Step, Writer};
 
 use crate::train::{EpochReport, Observer, State, StepReport};
 use crate::{Autoencoder, Curves, Error, checkpoint};
-
-/// How long a training goes on without a checkpoint, within an epoch and at the end of one; when
-/// they are taken changes no bit.
-const WITHIN_EPOCH: Duration = Duration::from_secs(20);
-const AT_EPOCH: Duration = Duration::from_secs(2);
 
 /// The folder of one run.
 #[derive(Clone, Debug)]
@@ -95,6 +90,15 @@ impl RunFolder {
 /// Called after every step and epoch, to show how far a training is.
 pub type Progress<'a> = Box<dyn FnMut(&StepReport, Option<&EpochReport>) + 'a>;
 
+/// When checkpoints are taken; it changes no bit of the weights.
+#[derive(Clone, Copy, Debug)]
+pub struct Cadence {
+    /// Time after which the next step or epoch is followed by a checkpoint.
+    pub interval: Duration,
+    /// Epochs of the whole training; the last is always followed by one.
+    pub epochs: usize,
+}
+
 /// Writes the record of a run and its checkpoints.
 pub struct Recorder<'a> {
     folder: RunFolder,
@@ -102,8 +106,7 @@ pub struct Recorder<'a> {
     last_checkpoint: Instant,
     progress: Progress<'a>,
     last_step: StepReport,
-    /// Epochs of the whole training.
-    epochs: usize,
+    cadence: Cadence,
 }
 
 impl<'a> Recorder<'a> {
@@ -111,23 +114,23 @@ impl<'a> Recorder<'a> {
     ///
     /// # Errors
     /// [`Error::Record`] when the file cannot be written.
-    pub fn begin(folder: &RunFolder, header: &Header, epochs: usize, progress: Progress<'a>) -> Result<Self, Error> {
-        Ok(Self::with(folder, Writer::create(folder.record(), header)?, epochs, progress))
+    pub fn begin(folder: &RunFolder, header: &Header, cadence: Cadence, progress: Progress<'a>) -> Result<Self, Error> {
+        Ok(Self::with(folder, Writer::create(folder.record(), header)?, cadence, progress))
     }
 
     /// Goes on with the record of a run from where `state` stands.
     ///
     /// # Errors
     /// [`Error::Record`] when the record is broken or ends before that.
-    pub fn resume(folder: &RunFolder, state: &State, epochs: usize, progress: Progress<'a>) -> Result<Self, Error> {
+    pub fn resume(folder: &RunFolder, state: &State, cadence: Cadence, progress: Progress<'a>) -> Result<Self, Error> {
         let epoch = state.epoch + usize::from(state.batches > 0);
         let position = Position { epoch: epoch as u64, step: state.optimizer.steps as u64 };
-        Ok(Self::with(folder, Writer::resume_at(folder.record(), position)?, epochs, progress))
+        Ok(Self::with(folder, Writer::resume_at(folder.record(), position)?, cadence, progress))
     }
 
-    fn with(folder: &RunFolder, record: Writer, epochs: usize, progress: Progress<'a>) -> Self {
+    fn with(folder: &RunFolder, record: Writer, cadence: Cadence, progress: Progress<'a>) -> Self {
         let last_step = StepReport { epoch: 0, step: 0, loss: f64::NAN, learning_rate: 0.0, samples: 0 };
-        Self { folder: folder.clone(), record, last_checkpoint: Instant::now(), progress, last_step, epochs }
+        Self { folder: folder.clone(), record, last_checkpoint: Instant::now(), progress, last_step, cadence }
     }
 
     /// Closes the record with how the run ended.
@@ -137,6 +140,13 @@ impl<'a> Recorder<'a> {
     pub fn finish(mut self, status: Status, reason: String) -> Result<(), Error> {
         self.record.write(&Event::Finish(Finish { status, reason }))?;
         Ok(self.record.sync()?)
+    }
+
+    fn checkpoint_if_due(&mut self, state: &State) -> Result<(), Error> {
+        if self.last_checkpoint.elapsed() < self.cadence.interval {
+            return Ok(());
+        }
+        self.checkpoint(state)
     }
 
     fn checkpoint(&mut self, state: &State) -> Result<(), Error> {
@@ -153,10 +163,7 @@ impl Observer for Recorder<'_> {
         self.record.write(&Event::Step(Step { epoch: epoch as u64, step: step as u64, loss, learning_rate }))?;
         self.last_step = *report;
         (self.progress)(report, None);
-        if self.last_checkpoint.elapsed() > WITHIN_EPOCH {
-            self.checkpoint(state)?;
-        }
-        Ok(())
+        self.checkpoint_if_due(state)
     }
 
     fn epoch(&mut self, report: &EpochReport, _model: &Autoencoder, state: &State) -> Result<(), Error> {
@@ -173,10 +180,11 @@ impl Observer for Recorder<'_> {
             write("test", "probe_accuracy", accuracy)?;
         }
         (self.progress)(&self.last_step, Some(report));
-        if report.epoch == self.epochs || (report.epoch > 0 && self.last_checkpoint.elapsed() > AT_EPOCH) {
-            self.checkpoint(state)?;
+        match report.epoch {
+            0 => Ok(()),
+            last if last == self.cadence.epochs => self.checkpoint(state),
+            _ => self.checkpoint_if_due(state),
         }
-        Ok(())
     }
 }
 

@@ -1,16 +1,14 @@
 //! The loop, its optimizers, checkpoints and files, on small asymmetric data.
 
-use attar_data::{Dataset, Layout, Matrix, Prepared, Preprocessing, Schema, Split, Values};
 use attar_data::random::{Purpose, stream};
-use burn::optim::{AdamConfig, AdamWConfig, GradientsParams, SgdConfig, ModuleOptimizer};
+use attar_data::{Dataset, Layout, Matrix, Prepared, Preprocessing, Schema, Split, Values};
 use burn::optim::momentum::MomentumConfig;
+use burn::optim::{AdamConfig, AdamWConfig, GradientsParams, ModuleOptimizer, SgdConfig};
 use burn::tensor::Device;
 use rand::RngExt;
 
 use crate::batch::Batches;
-use crate::config::{
-    Activation, Architecture, Decay, LossOn, Noise, Objective, Optimizer, Schedule, Training,
-};
+use crate::config::{Activation, Architecture, Decay, LossOn, Noise, Objective, Optimizer, Schedule, Training};
 use crate::model_file::{Array, arrays, from_arrays};
 use crate::optimizer::OptimizerState;
 use crate::train::{EpochReport, Job, Observer, State, StepReport, train};
@@ -31,7 +29,11 @@ fn data(samples: usize, features: usize) -> Prepared {
 
 fn split(samples: usize) -> Split {
     let rows = |from: usize, to: usize| (from..to).collect();
-    Split { train: rows(0, samples - 12), validation: rows(samples - 12, samples - 5), test: rows(samples - 5, samples) }
+    Split {
+        train: rows(0, samples - 12),
+        validation: rows(samples - 12, samples - 5),
+        test: rows(samples - 5, samples),
+    }
 }
 
 fn training() -> Training {
@@ -120,7 +122,10 @@ fn the_optimizers_are_burns() {
     check_optimizer(Optimizer::Adam { weight_decay: 0.1 }, adam.with_weight_decay(decay()).init());
     let adamw = AdamWConfig::new().with_epsilon(1e-8).with_weight_decay(0.1);
     check_optimizer(Optimizer::AdamW { weight_decay: 0.1 }, adamw.init());
-    check_optimizer(Optimizer::Sgd { momentum: 0.0, weight_decay: 0.1 }, SgdConfig::new().with_weight_decay(decay()).init());
+    check_optimizer(
+        Optimizer::Sgd { momentum: 0.0, weight_decay: 0.1 },
+        SgdConfig::new().with_weight_decay(decay()).init(),
+    );
     let momentum = MomentumConfig::new().with_momentum(0.9).with_dampening(0.0);
     let sgd = SgdConfig::new().with_momentum(Some(momentum)).with_weight_decay(decay());
     check_optimizer(Optimizer::Sgd { momentum: 0.9, weight_decay: 0.1 }, sgd.init());

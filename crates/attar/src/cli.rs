@@ -294,6 +294,9 @@ Examples:
         /// Run one of the experiments alone
         #[arg(long, value_enum)]
         only: Option<Only>,
+        /// Replace what an earlier laboratory left in the folder
+        #[arg(long)]
+        overwrite: bool,
     },
 }
 

@@ -44,7 +44,8 @@ impl Loaded {
         let mut cells = Vec::new();
         for &objective in self.settings.objectives() {
             for &latent in self.settings.latents() {
-                for repeat in 0..self.settings.repeats() {
+                let first = self.settings.first_repeat.unwrap_or(0);
+                for repeat in first..first + self.settings.repeats() {
                     let training = self.settings.training(objective, latent, repeat, self.split.train.len())?;
                     cells.push(Cell { objective, latent, repeat, training });
                 }

@@ -135,6 +135,9 @@ pub(crate) struct Settings {
     /// Trainings of each kind, with the seeds that follow --seed
     #[arg(long, value_name = "N", help_heading = "Training")]
     pub(crate) repeats: Option<usize>,
+    /// Number of the first repeat: repeat r trains with the seed that is r after --seed, on the same data [default: 0]
+    #[arg(long, value_name = "N", help_heading = "Training")]
+    pub(crate) first_repeat: Option<usize>,
     /// A shipped set of choices that the other flags refine
     #[arg(long, value_parser = words::<Recipe>(), help_heading = "Training")]
     pub(crate) recipe: Option<Recipe>,
@@ -152,6 +155,9 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "N", help_heading = "Judging")]
     pub(crate) probe_epochs: Option<usize>,
 
+    /// Seconds between checkpoints [default: 5]; they change no bit of the result
+    #[arg(long, value_name = "SECONDS", help_heading = "Run")]
+    pub(crate) checkpoint_seconds: Option<f64>,
     /// Name of the run, and of its folder under runs/ [default: the source's]
     #[arg(long, help_heading = "Run")]
     pub(crate) name: Option<String>,

@@ -22,7 +22,7 @@ pub(crate) fn finish(
     model: &Autoencoder,
     folder: &RunFolder,
     fingerprint: String,
-    train_seconds: f64,
+    train_seconds: Option<f64>,
 ) -> Result<Results, CliError> {
     let started = Instant::now();
     let Loaded { settings, data, split } = loaded;
@@ -42,13 +42,23 @@ pub(crate) fn finish(
         verdict: judgement.verdict,
         pca_spectrum: judgement.pca.spectrum.clone(),
         notes: settings.note.clone().unwrap_or_default(),
-        machine: Machine { train_seconds, judge_seconds: started.elapsed().as_secs_f64(), ..this_machine() },
+        machine: Machine {
+            train_seconds: train_seconds.or_else(|| earlier_seconds(folder)).unwrap_or(0.0),
+            judge_seconds: started.elapsed().as_secs_f64(),
+            ..this_machine()
+        },
     };
     let json = serde_json::to_string_pretty(&results).map_err(|error| CliError::run(error.to_string()))?;
     write_atomically(&folder.results(), json.as_bytes())?;
     let report = page::single(&results, &subject, &judgement.pca, training, &settings.to_toml()?)?;
     attar_report::write(&report, &folder.report()).map_err(|error| CliError::run(error.to_string()))?;
     Ok(results)
+}
+
+/// How long the training took, as an earlier judging wrote it down.
+fn earlier_seconds(folder: &RunFolder) -> Option<f64> {
+    let results: Results = serde_json::from_slice(&std::fs::read(folder.results()).ok()?).ok()?;
+    Some(results.machine.train_seconds)
 }
 
 fn network_summary(training: &Training, model: &Autoencoder, features: usize) -> NetworkSummary {

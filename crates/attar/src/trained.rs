@@ -84,6 +84,12 @@ impl Trained {
         Ok(Prepared { dataset, preprocessing: self.preparation.preprocessing.clone() })
     }
 
+    /// The run's settings, with the folder of known data sets that was typed now.
+    pub(crate) fn settings_with(&self, common: &Common) -> Settings {
+        let data_dir = common.data_dir.clone().or_else(|| self.settings.data_dir.clone());
+        Settings { data_dir, ..self.settings.clone() }
+    }
+
     fn refuse_other_widths(&self) -> Result<(), CliError> {
         let features = self.preparation.schema.columns.len();
         let inputs = self.model.encoder.linear.first().map_or(0, |layer| layer.weight.dims()[0]);

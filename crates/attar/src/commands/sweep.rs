@@ -144,7 +144,7 @@ fn keep(
         objective: Some(crate::settings::List(vec![cell.objective])),
         latent: Some(crate::settings::List(vec![cell.latent])),
         repeats: Some(1),
-        seed: Some(cell.training.seed),
+        first_repeat: Some(cell.repeat),
         ..loaded.settings.clone()
     };
     write_atomically(&folder.config(), settings.to_toml()?.as_bytes())?;

@@ -6,7 +6,8 @@ use std::time::Instant;
 use attar_doctor::{Choice, Header, Status};
 use attar_learn::config::{Decay, Optimizer, Training};
 use attar_learn::{
-    Autoencoder, Error, Job, Progress, Recorder, RunFolder, State, checkpoint, model_file, train, write_atomically,
+    Autoencoder, Cadence, Error, Job, Progress, Recorder, RunFolder, State, checkpoint, model_file, train,
+    write_atomically,
 };
 use burn::module::Module;
 use burn::tensor::Device;
@@ -52,7 +53,7 @@ fn single(
     let folder = if resume { open_to_resume(loaded, path, &fingerprint)? } else { begin(loaded, path, overwrite)? };
     let model = train_recorded(&job, &folder, &loaded.settings, &fingerprint, resume)?;
     model_file::save(&model, [("format".to_owned(), "pt".to_owned())].into(), &folder.model())?;
-    let results = finish(loaded, &cell.training, &model, &folder, fingerprint, started.elapsed().as_secs_f64())?;
+    let results = finish(loaded, &cell.training, &model, &folder, fingerprint, Some(started.elapsed().as_secs_f64()))?;
     show(&results, &folder, common.json)
 }
 
@@ -70,13 +71,19 @@ pub(crate) fn open_to_resume(loaded: &Loaded, path: &Path, fingerprint: &str) ->
     if let Some((what, wanted, found)) = loaded.settings.difference(&stored)? {
         return Err(Error::OtherRun { path: path.into(), what: format!("`{what}`"), found, wanted }.into());
     }
-    if let Some(found) = recorded_fingerprint(&folder)
-        && found != fingerprint
-    {
-        let wanted = fingerprint.to_owned();
-        return Err(Error::OtherRun { path: path.into(), what: "the data's fingerprint".into(), found, wanted }.into());
-    }
+    refuse_other_data(&folder, fingerprint)?;
     Ok(folder)
+}
+
+/// Refuses data that is not what the run was made from.
+pub(crate) fn refuse_other_data(folder: &RunFolder, fingerprint: &str) -> Result<(), CliError> {
+    match recorded_fingerprint(folder) {
+        Some(found) if found != fingerprint => {
+            let (path, what, wanted) = (folder.path().into(), "the data's fingerprint".into(), fingerprint.to_owned());
+            Err(Error::OtherRun { path, what, found, wanted }.into())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The fingerprint in the record's header, if the run came as far as writing one.
@@ -106,12 +113,13 @@ fn train_recorded(
     bar.set_position(found.as_ref().map_or(0, |state| state.optimizer.steps as u64));
     bar.reset_eta();
     let progress: Progress = Box::new(|step, _| bar.set_position(step.step as u64));
+    let cadence = Cadence { interval: settings.checkpoint_interval()?, epochs: job.config.epochs };
     let (mut recorder, state) = match found {
-        Some(state) => (Recorder::resume(folder, &state, job.config.epochs, progress)?, state),
+        Some(state) => (Recorder::resume(folder, &state, cadence, progress)?, state),
         None => {
             let state = job.start();
             let header = header(job, settings, fingerprint, state.model.num_params());
-            (Recorder::begin(folder, &header, job.config.epochs, progress)?, state)
+            (Recorder::begin(folder, &header, cadence, progress)?, state)
         }
     };
     let result = train(job, state, &mut recorder);

@@ -1,6 +1,7 @@
 //! Settings in the words of the crates that do the work.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use attar_data::{Dataset, ReadOptions, SplitFractions};
 use attar_learn::config::{Affine, Architecture, Noise, Objective, Optimizer, Schedule, Training};
@@ -10,7 +11,7 @@ use super::{ObjectiveName, OptimizerName, Settings};
 use crate::error::CliError;
 
 /// Keys whose values may differ between two starts of one run.
-const NOT_THE_RUN: [&str; 6] = ["out", "name", "data-dir", "note", "threads", "json"];
+const NOT_THE_RUN: [&str; 7] = ["out", "name", "data-dir", "note", "threads", "json", "checkpoint-seconds"];
 
 impl Settings {
     /// The seed of the first repeat.
@@ -88,6 +89,16 @@ impl Settings {
         };
         training.validate()?;
         Ok(training)
+    }
+
+    /// Time between checkpoints.
+    ///
+    /// # Errors
+    /// A number that is no time.
+    pub(crate) fn checkpoint_interval(&self) -> Result<Duration, CliError> {
+        let seconds = self.checkpoint_seconds.unwrap_or(5.0);
+        Duration::try_from_secs_f64(seconds)
+            .map_err(|_| CliError::input(format!("`checkpoint-seconds` must be a number of at least 0, got {seconds}")))
     }
 
     /// How to judge the codes.

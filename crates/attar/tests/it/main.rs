@@ -7,6 +7,7 @@ mod bad_input;
 mod help;
 mod licences;
 mod main_job;
+mod resume;
 mod tables;
 mod trained;
 

@@ -17,17 +17,20 @@ use crate::sweep_results::{Group, accuracy, figure, validation_losses};
 
 /// What the laboratory measured.
 struct Measured {
-    synthetic: Option<Vec<Group>>,
+    synthetic: Option<synthetic::Sweeps>,
     mnist: Option<Vec<mnist::Kind>>,
     synthetic_seconds: f64,
     mnist_seconds: f64,
 }
 
 /// Runs the experiments, prints the answers and writes the report; an error when a claim fails.
-pub(crate) fn autoencoders(only: Option<Only>, common: &Common) -> Result<(), CliError> {
+pub(crate) fn autoencoders(only: Option<Only>, overwrite: bool, common: &Common) -> Result<(), CliError> {
     let folder = common.out.clone().unwrap_or_else(|| PathBuf::from("runs/lab-autoencoders"));
+    if folder.join("results.json").exists() && !overwrite {
+        return Err(attar_learn::Error::RunExists { path: folder }.into());
+    }
     let measured = measure(only, common)?;
-    let synthetic_answers = measured.synthetic.as_deref().map(synthetic::answers).unwrap_or_default();
+    let synthetic_answers = measured.synthetic.as_ref().map(synthetic::answers).unwrap_or_default();
     let mnist_answers = measured.mnist.as_deref().map(mnist::answers).unwrap_or_default();
     let answers = [synthetic_answers, mnist_answers].concat();
     write_folder(&folder, &measured, &answers, common)?;
@@ -49,15 +52,18 @@ fn measure(only: Option<Only>, common: &Common) -> Result<Measured, CliError> {
     let started = Instant::now();
     let synthetic = if only != Some(Only::Mnist) { Some(synthetic::run(seed)?) } else { None };
     let synthetic_seconds = started.elapsed().as_secs_f64();
-    let mnist =
-        if only != Some(Only::Synthetic) { Some(mnist::run(seed, common.data_dir.clone())?) } else { None };
+    let mnist = if only != Some(Only::Synthetic) { Some(mnist::run(seed, common.data_dir.clone())?) } else { None };
     let mnist_seconds = started.elapsed().as_secs_f64() - synthetic_seconds;
     Ok(Measured { synthetic, mnist, synthetic_seconds, mnist_seconds })
 }
 
+fn groups(measured: &Measured) -> Option<&[Group]> {
+    measured.synthetic.as_ref().map(|sweeps| sweeps.groups.as_slice())
+}
+
 fn results(measured: &Measured, answers: &[Answer]) -> serde_json::Value {
     json!({
-        "synthetic": measured.synthetic,
+        "synthetic": groups(measured),
         "mnist": measured.mnist,
         "claims": answers,
         "seconds": { "synthetic": measured.synthetic_seconds, "mnist": measured.mnist_seconds },
@@ -70,7 +76,7 @@ fn write_folder(folder: &Path, measured: &Measured, answers: &[Answer], common: 
     };
     std::fs::create_dir_all(folder).map_err(|error| CliError::run(format!("{}: {error}", folder.display())))?;
     write_atomically(&folder.join("results.json"), text(&results(measured, answers))?.as_bytes())?;
-    let log = submission::log(measured.synthetic.as_deref(), measured.mnist.as_deref());
+    let log = submission::log(groups(measured), measured.mnist.as_deref());
     write_atomically(&folder.join("submission_log.json"), text(&log)?.as_bytes())?;
     let report = page(measured, answers, common);
     attar_report::write(&report, &folder.join("report.html")).map_err(|error| CliError::run(error.to_string()))
@@ -78,7 +84,7 @@ fn write_folder(folder: &Path, measured: &Measured, answers: &[Answer], common: 
 
 fn page(measured: &Measured, answers: &[Answer], common: &Common) -> Report {
     let mut sections = Vec::new();
-    if let Some(groups) = &measured.synthetic {
+    if let Some(groups) = groups(measured) {
         let blocks = figures(groups);
         sections.push(Section { title: "Linear autoencoders on a Gaussian".into(), text: Vec::new(), blocks });
     }

@@ -122,10 +122,15 @@ pub(crate) fn answers(kinds: &[Kind]) -> Vec<Answer> {
     let mut claims: Vec<Claim> = kinds
         .iter()
         .map(|kind| {
-            let untrained = 100.0 * kind.repeats.iter().map(|c| c.accuracy.first().copied().unwrap_or(f64::NAN)).sum::<f64>()
+            let untrained = 100.0
+                * kind.repeats.iter().map(|c| c.accuracy.first().copied().unwrap_or(f64::NAN)).sum::<f64>()
                 / kind.repeats.len() as f64;
             let gain = kind.percent() - untrained;
-            Claim::at_least(format!("{}: points that training adds to the {untrained:.1} % of the untrained encoder", kind.name), gain, 5.0)
+            Claim::at_least(
+                format!("{}: points that training adds to the {untrained:.1} % of the untrained encoder", kind.name),
+                gain,
+                5.0,
+            )
         })
         .collect();
     claims.push(Claim::at_least("accuracy of the best kind in percent", best, 79.0));

@@ -63,8 +63,7 @@ mod tests {
 
     #[test]
     fn the_log_has_the_courses_structure() {
-        let curves =
-            Curves { train_losses: vec![2.0], validation_losses: vec![3.0, 1.0], accuracy: vec![0.5, 0.75] };
+        let curves = Curves { train_losses: vec![2.0], validation_losses: vec![3.0, 1.0], accuracy: vec![0.5, 0.75] };
         let group = Group { objective: "vanilla".into(), latent: 5, repeats: vec![curves.clone(), curves] };
         let log = log(Some(&[group]), None);
         assert_eq!(log["train1"]["train_losses"]["vanilla.5"], json!([[2.0], [2.0]]));
