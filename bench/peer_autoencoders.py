@@ -117,13 +117,16 @@ def run(data, sizes, objective, lr, epochs, batch, probe_epochs, optimizer, seed
     return {"train_losses": train_losses, "valid_losses": valid_losses, "accuracy": accuracy}
 
 
-def synthetic(seed):
+def synthetic(seed, path=None):
     """20 of 100 coordinates have variance 10, the rest 1; label = sign of their sum; then a random rotation."""
     g = torch.Generator().manual_seed(seed)
     x = torch.randn(20_000, 100, generator=g)
     x[:, :20] *= 10**0.5
     y = (x[:, :20].sum(1) > 0).long()
     x = x @ torch.linalg.qr(torch.randn(100, 100, generator=g)).Q
+    if path is not None:  # what `attar lab autoencoders --save-data` wrote: the same data and splits
+        table = torch.from_numpy(np.load(path))
+        x, y = table[:, :-1].contiguous(), table[:, -1].long()
     return {
         "train": x[:14_000],
         "valid": x[14_000:18_000],
@@ -181,7 +184,7 @@ def synthetic_experiment(options):
             probe_epochs=50, optimizer=options.optimizer, **kw,
         )
 
-    data = synthetic(options.seed)
+    data = synthetic(options.seed, options.data)
     jobs = {
         f"{objective}.{latent}": job(data, objective, latent)
         for objective in ["vanilla", "denoising", "masked"]
@@ -208,6 +211,7 @@ def main():
     parser.add_argument("--only", choices=["synthetic", "mnist"])
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--data", type=Path, help="synthetic data as NPY, the label as the last column")
     parser.add_argument("--repeats", type=int, help="default: 3 synthetic, 2 MNIST")
     parser.add_argument("--epochs", type=int, help="default: 10 synthetic, 5 MNIST")
     parser.add_argument("--data-dir", type=Path, default=Path("data"))

@@ -294,6 +294,9 @@ Examples:
         /// Run one of the experiments alone
         #[arg(long, value_enum)]
         only: Option<Only>,
+        /// Write the synthetic data too: an NPY file, rows in the order of the splits, the label as the last column
+        #[arg(long, value_name = "FILE")]
+        save_data: Option<PathBuf>,
         /// Replace what an earlier laboratory left in the folder
         #[arg(long)]
         overwrite: bool,

@@ -39,8 +39,8 @@ fn run(Cli { common, command }: Cli) -> Result<(), CliError> {
         Command::Probe(args) => on_threads(threads, || commands::probe::run(&args.run, args.data.as_deref(), &common)),
         Command::Report(args) => on_threads(threads, || commands::report::run(&args.run, &common)),
         Command::Data(command) => on_threads(threads, || commands::data::run(&command, &common)),
-        Command::Lab(LabCommand::Autoencoders { only, overwrite }) => {
-            on_threads(threads, || commands::lab::autoencoders(only, overwrite, &common))
+        Command::Lab(LabCommand::Autoencoders { only, save_data, overwrite }) => {
+            on_threads(threads, || commands::lab::autoencoders(only, save_data.as_deref(), overwrite, &common))
         }
         Command::Completions { shell } => commands::completions::completions(shell),
         Command::Man => commands::completions::man(),

@@ -24,10 +24,18 @@ struct Measured {
 }
 
 /// Runs the experiments, prints the answers and writes the report; an error when a claim fails.
-pub(crate) fn autoencoders(only: Option<Only>, overwrite: bool, common: &Common) -> Result<(), CliError> {
+pub(crate) fn autoencoders(
+    only: Option<Only>,
+    save_data: Option<&Path>,
+    overwrite: bool,
+    common: &Common,
+) -> Result<(), CliError> {
     let folder = common.out.clone().unwrap_or_else(|| PathBuf::from("runs/lab-autoencoders"));
     if folder.join("results.json").exists() && !overwrite {
         return Err(attar_learn::Error::RunExists { path: folder }.into());
+    }
+    if let Some(path) = save_data {
+        synthetic::save_data(common.seed.unwrap_or(0), path)?;
     }
     let measured = measure(only, common)?;
     let synthetic_answers = measured.synthetic.as_ref().map(synthetic::answers).unwrap_or_default();

@@ -1,6 +1,8 @@
 //! The synthetic sweep: linear autoencoders on a Gaussian whose optimum is known.
 
-use attar_data::{Prepared, Preprocessing, SplitFractions, Synthetic, split};
+use std::path::Path;
+
+use attar_data::{Labels, OutTable, Prepared, Preprocessing, Split, SplitFractions, Synthetic, split, write_table};
 use attar_learn::config::{Activation, Architecture, Decay, LossOn, Noise, Objective, Optimizer, Schedule, Training};
 use attar_learn::judge::fit_pca;
 use attar_learn::{CourseProbe, Representation, Sweep};
@@ -58,22 +60,47 @@ pub(crate) struct Sweeps {
     pub(crate) pca_accuracy: Vec<(usize, f64)>,
 }
 
-/// Runs the 36 trainings with their 396 probes, and the probes of PCA.
-pub(crate) fn run(seed: u64) -> Result<Sweeps, CliError> {
+/// The data of the sweep and the course's splits of it.
+fn data(seed: u64) -> Result<(Prepared, Split), CliError> {
     let synthetic = Synthetic { dimensions: DIMENSIONS, samples: 20_000, high: HIGH, variance: VARIANCE, seed };
     let dataset = synthetic.generate()?;
     let split = split(&dataset, &SplitFractions { train: 0.7, validation: 0.2, test: 0.1 }, seed)?;
     let preprocessing = Preprocessing::fit(&dataset, &split.train, None)?;
-    let Some(attar_data::Labels::Classes { names, of }) = dataset.labels.clone() else {
-        return Err(CliError::run("the synthetic set has no classes"));
-    };
-    let data = Prepared { dataset, preprocessing };
+    Ok((Prepared { dataset, preprocessing }, split))
+}
+
+/// Writes the data for other programs: rows in the order of the splits, the label as the last column.
+pub(crate) fn save_data(seed: u64, path: &Path) -> Result<(), CliError> {
+    let (data, split) = data(seed)?;
+    let labels = classes(&data)?;
+    let rows = [split.train, split.validation, split.test].concat();
+    let mut row = vec![0.0; DIMENSIONS];
+    let mut values = Vec::with_capacity(rows.len() * (DIMENSIONS + 1));
+    for sample in rows {
+        data.read(&[sample], &mut row);
+        values.extend_from_slice(&row);
+        values.push(labels[sample] as f32);
+    }
+    let names: Vec<String> = (0..=DIMENSIONS).map(|column| format!("x_{column}")).collect();
+    Ok(write_table(path, &OutTable { ids: None, labels: None, names: &names, values: &values })?)
+}
+
+fn classes(data: &Prepared) -> Result<&[u32], CliError> {
+    match &data.dataset.labels {
+        Some(Labels::Classes { of, .. }) => Ok(of),
+        _ => Err(CliError::run("the synthetic set has no classes")),
+    }
+}
+
+/// Runs the 36 trainings with their 396 probes, and the probes of PCA.
+pub(crate) fn run(seed: u64) -> Result<Sweeps, CliError> {
+    let (data, split) = data(seed)?;
     let probe = CourseProbe {
         probe: LinearProbe { epochs: 50, seed, ..LinearProbe::default() },
         fit_rows: split.validation.clone(),
         test_rows: split.test.clone(),
-        labels: of,
-        classes: names.len(),
+        labels: classes(&data)?.to_vec(),
+        classes: 2,
     };
     let mut kinds = Vec::new();
     for objective in objectives() {
