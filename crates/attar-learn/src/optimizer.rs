@@ -228,3 +228,34 @@ impl Update {
 fn take(tensor: &mut Tensor<1>, device: &Device) -> TensorData {
     std::mem::replace(tensor, Tensor::empty([0], device)).into_data()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The pass over slices against the tensor operations, over steps that change the averages.
+    #[test]
+    fn in_place_and_by_tensors_agree() {
+        let optimizers = [
+            Optimizer::Sgd { momentum: 0.9, weight_decay: 0.02 },
+            Optimizer::Adam { weight_decay: 0.02 },
+            Optimizer::AdamW { weight_decay: 0.3 },
+        ];
+        for optimizer in optimizers {
+            let device = Device::flex();
+            let tensor = |values: Vec<f32>| Tensor::<1>::from_data(TensorData::new(values, [37]), &device);
+            let start = || tensor((0..37).map(|i| (i as f32 * 0.7).sin()).collect());
+            let rule = Update::new(&optimizer, 0.1, 1).rule;
+            let (mut of_slices, mut of_tensors) = (Moments::zero(rule, 37, &device), Moments::zero(rule, 37, &device));
+            let (mut slices, mut tensors) = (start(), start());
+            for step in 1..=9 {
+                let update = Update::new(&optimizer, 0.1, step);
+                let gradient = || tensor((0..37).map(|i| (i as f32 * 1.3 + step as f32).cos()).collect());
+                slices = update.apply_in_place(slices, gradient(), &mut of_slices);
+                tensors = update.apply_by_tensors(tensors, gradient(), &mut of_tensors);
+            }
+            let difference: f32 = (slices - tensors).abs().max().into_scalar();
+            assert!(difference < 1e-6, "{optimizer:?}: {difference}");
+        }
+    }
+}

@@ -131,7 +131,7 @@ fn probe_bars(scores: &[Scores], what: &str) -> Bars {
     Bars {
         title: format!("{} under each probe", capital(what)),
         caption: "With all labels that the probe may see: those of the training split; of the validation split for \
-                  the linear layer. Bars are 95 % intervals; baselines are hatched."
+                  the linear layer. Error bars are 95 % intervals."
             .into(),
         y: Axis::linear(what),
         groups: groups.unwrap_or_default(),

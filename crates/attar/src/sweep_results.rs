@@ -50,37 +50,69 @@ pub(crate) fn accuracy(curves: &Curves) -> &[f64] {
     &curves.accuracy
 }
 
-/// One figure of a sweep: a panel for each objective, a colour for each latent size, a dot for each
-/// epoch, the mean line, a translucent band from the smallest to the largest repeat.
-pub(crate) fn figure(groups: &[Group], title: &str, y: Axis, curve: fn(&Curves) -> &[f64]) -> Lines {
-    let mut latents: Vec<usize> = groups.iter().map(|group| group.latent).collect();
-    latents.sort_unstable();
-    latents.dedup();
-    let mut objectives: Vec<&str> = groups.iter().map(|group| group.objective.as_str()).collect();
-    objectives.dedup();
-    let series = |group: &Group| {
-        let Summary { mean, min, max } = group.summary(curve);
+/// A curve of every group over the epochs.
+#[derive(Clone, Copy)]
+pub(crate) struct Figure {
+    pub(crate) title: &'static str,
+    /// Of the y axis.
+    pub(crate) axis: &'static str,
+    pub(crate) curve: fn(&Curves) -> &[f64],
+}
+
+/// The two figures that the course asks for.
+pub(crate) const FIGURES: [Figure; 2] = [
+    Figure { title: "Validation loss", axis: "validation loss", curve: validation_losses },
+    Figure { title: "Probe accuracy", axis: "test accuracy", curve: accuracy },
+];
+
+impl Figure {
+    /// A panel for each objective, a colour for each latent size.
+    pub(crate) fn by_objective(&self, groups: &[Group]) -> Lines {
+        let mut latents: Vec<usize> = groups.iter().map(|group| group.latent).collect();
+        latents.sort_unstable();
+        latents.dedup();
+        let colour = |latent| latents.iter().position(|&other| other == latent).unwrap_or(0);
+        let mut objectives: Vec<&str> = groups.iter().map(|group| group.objective.as_str()).collect();
+        objectives.dedup();
+        let panel = |objective: &&str| {
+            let groups = groups.iter().filter(|group| group.objective == **objective);
+            let series =
+                groups.map(|group| self.series(group, format!("latent {}", group.latent), colour(group.latent)));
+            Panel { title: (*objective).to_owned(), series: series.collect() }
+        };
+        self.lines(groups, objectives.iter().map(panel).collect())
+    }
+
+    /// All groups in one panel, each under its own name.
+    pub(crate) fn together(&self, groups: &[Group]) -> Lines {
+        let series = groups.iter().enumerate();
+        let series = series.map(|(colour, group)| self.series(group, group.objective.clone(), colour)).collect();
+        self.lines(groups, vec![Panel { title: String::new(), series }])
+    }
+
+    /// A dot for each epoch, the mean line, a translucent band from the smallest to the largest repeat.
+    fn series(&self, group: &Group, name: String, colour: usize) -> Series {
+        let Summary { mean, min, max } = group.summary(self.curve);
         Series {
-            name: format!("latent {}", group.latent),
+            name,
             x: (0..mean.len()).map(|epoch| epoch as f64).collect(),
             y: mean,
             spread: Spread::Band { low: min, high: max },
             markers: true,
-            colour: latents.iter().position(|&latent| latent == group.latent).unwrap_or(0),
+            colour,
             dash: Dash::Solid,
         }
-    };
-    let panel = |objective: &&str| Panel {
-        title: (*objective).to_owned(),
-        series: groups.iter().filter(|group| group.objective == **objective).map(series).collect(),
-    };
-    let repeats = groups.iter().map(|group| group.repeats.len()).max().unwrap_or(0);
-    Lines {
-        title: title.to_owned(),
-        caption: format!("Mean of {repeats} repeats; the band spans their smallest and largest value."),
-        x: Axis::linear("epoch"),
-        y,
-        panels: objectives.iter().map(panel).collect(),
+    }
+
+    fn lines(&self, groups: &[Group], panels: Vec<Panel>) -> Lines {
+        let repeats = groups.iter().map(|group| group.repeats.len()).max().unwrap_or(0);
+        Lines {
+            title: self.title.to_owned(),
+            caption: format!("Mean of {repeats} repeats; the band spans their smallest and largest value."),
+            x: Axis::linear("epoch"),
+            y: Axis::linear(self.axis),
+            panels,
+        }
     }
 }
 

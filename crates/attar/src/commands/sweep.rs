@@ -9,7 +9,7 @@ use attar_learn::{
     Autoencoder, CourseProbe, Curves, Error, Job, Reconstruction, Representation, RunFolder, Sweep, model_file,
     write_atomically,
 };
-use attar_report::{Axis, Block, KeyValues, Report, Section, Table};
+use attar_report::{Block, KeyValues, Report, Section, Table};
 use burn::module::Module;
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
@@ -22,7 +22,7 @@ use crate::loaded::{Cell, Loaded};
 use crate::machine::this_machine;
 use crate::output::{print, print_columns, print_json};
 use crate::page::config_pairs;
-use crate::sweep_results::{Group, accuracy, figure, validation_losses};
+use crate::sweep_results::{FIGURES, Group, accuracy, validation_losses};
 use crate::trained::{Preparation, Trained};
 
 /// The tables of a sweep; `results.json`.
@@ -255,12 +255,9 @@ fn table_rows(results: &SweepResults) -> Vec<Vec<String>> {
 
 fn page(results: &SweepResults, config: &str) -> Report {
     let groups = &results.groups;
-    let mut blocks =
-        vec![Block::Lines(figure(groups, "Validation loss", Axis::linear("validation loss"), validation_losses))];
-    if groups.iter().any(|group| !group.last(accuracy).is_nan()) {
-        let axis = Axis::linear("test accuracy");
-        blocks.push(Block::Lines(figure(groups, "Probe accuracy", axis, accuracy)));
-    }
+    let has_probe = groups.iter().any(|group| !group.last(accuracy).is_nan());
+    let figures = FIGURES.iter().take(if has_probe { 2 } else { 1 });
+    let mut blocks: Vec<Block> = figures.map(|figure| Block::Lines(figure.by_objective(groups))).collect();
     let mut rows = table_rows(results);
     let columns = rows.remove(0);
     let caption = "After the last epoch; mean, smallest and largest over repeats. The linear probe is fitted on the \

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use attar_learn::write_atomically;
-use attar_report::{Axis, Block, KeyValues, Report, Section, Statement, Verdict};
+use attar_report::{Block, KeyValues, Report, Section, Statement, Verdict};
 use serde_json::json;
 
 use super::answer::Answer;
@@ -13,7 +13,7 @@ use crate::cli::{Common, Only};
 use crate::error::CliError;
 use crate::machine::this_machine;
 use crate::output::{print, print_json};
-use crate::sweep_results::{Group, accuracy, figure, validation_losses};
+use crate::sweep_results::{FIGURES, Group};
 
 /// What the laboratory measured.
 struct Measured {
@@ -93,12 +93,13 @@ fn write_folder(folder: &Path, measured: &Measured, answers: &[Answer], common: 
 fn page(measured: &Measured, answers: &[Answer], common: &Common) -> Report {
     let mut sections = Vec::new();
     if let Some(groups) = groups(measured) {
-        let blocks = figures(groups);
+        let blocks = FIGURES.iter().map(|figure| Block::Lines(figure.by_objective(groups))).collect();
         sections.push(Section { title: "Linear autoencoders on a Gaussian".into(), text: Vec::new(), blocks });
     }
     if let Some(kinds) = &measured.mnist {
         let groups: Vec<Group> = kinds.iter().map(mnist::Kind::group).collect();
-        sections.push(Section { title: "Few labels on MNIST".into(), text: Vec::new(), blocks: figures(&groups) });
+        let blocks = FIGURES.iter().map(|figure| Block::Lines(figure.together(&groups))).collect();
+        sections.push(Section { title: "Few labels on MNIST".into(), text: Vec::new(), blocks });
     }
     sections.extend(answers.iter().map(Answer::section));
     sections.push(made(measured, common));
@@ -114,13 +115,6 @@ fn page(measured: &Measured, answers: &[Answer], common: &Common) -> Report {
         verdict: vec![verdict],
         sections,
     }
-}
-
-fn figures(groups: &[Group]) -> Vec<Block> {
-    vec![
-        Block::Lines(figure(groups, "Validation loss", Axis::linear("validation loss"), validation_losses)),
-        Block::Lines(figure(groups, "Probe accuracy", Axis::linear("test accuracy"), accuracy)),
-    ]
 }
 
 fn made(measured: &Measured, common: &Common) -> Section {
