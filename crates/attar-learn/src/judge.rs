@@ -3,6 +3,7 @@
 //! Probes see the training split's labels only and are scored once on the test split, which nothing
 //! else touches. Draws of a label budget are the same for every representation.
 
+use attar_data::random::{Purpose, permutation, stream};
 use attar_data::{Budget, Labels, Prepared, Split, label_budgets};
 use attar_linear::{
     FittedPca, KNearest, L2, LinearProbe, LogisticRegression, MeanInterval, Ridge, mean_interval, wilson_interval,
@@ -111,11 +112,10 @@ impl<'a> Task<'a> {
         let target = Target::new(labels, split);
         let places: Vec<usize> = (0..split.train.len()).collect();
         let budgets: Vec<Budget> = judging.budgets.iter().copied().filter(|b| fits(*b, places.len())).collect();
-        let strata = match &target {
-            Target::Classes { train, .. } => train.clone(),
-            Target::Numbers { train, .. } => vec![0; train.len()],
+        let draws = match &target {
+            Target::Classes { train, .. } => label_budgets(train, &places, &budgets, judging.draws, judging.seed)?,
+            Target::Numbers { .. } => number_budgets(places.len(), &budgets, judging),
         };
-        let draws = label_budgets(&strata, &places, &budgets, judging.draws, judging.seed)?;
         Ok(Self { judging, target, draws, budgets })
     }
 
@@ -247,6 +247,20 @@ impl Target {
         let correct = (accuracy * test.len() as f64).round() as usize;
         wilson_interval(correct, test.len()).map(|interval| (interval.low, interval.high))
     }
+}
+
+/// As [`label_budgets`] where labels are numbers, so that there are no classes to keep in proportion:
+/// the first rows of a random order.
+fn number_budgets(rows: usize, budgets: &[Budget], judging: &Judging) -> Vec<Vec<Vec<usize>>> {
+    let draw = |draw: usize| {
+        let order = permutation(rows, &mut stream(judging.seed, Purpose::Budget, 0, 0, draw as u64));
+        let first = |budget: &Budget| match *budget {
+            Budget::Labels(labels) => order[..labels].to_vec(),
+            Budget::All => (0..rows).collect(),
+        };
+        budgets.iter().map(first).collect()
+    };
+    (0..judging.draws).map(draw).collect()
 }
 
 /// Whether a budget asks for no more labels than there are; `all` always does.

@@ -30,6 +30,4 @@ pub use sweep::{CourseProbe, Curves, Sweep};
 pub use train::{EpochReport, Job, Observer, State, StepReport, train};
 
 #[cfg(test)]
-mod reference_tests;
-#[cfg(test)]
-mod train_tests;
+mod tests;

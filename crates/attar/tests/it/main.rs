@@ -5,6 +5,7 @@
 mod architecture;
 mod bad_input;
 mod help;
+mod kinds;
 mod licences;
 mod main_job;
 mod resume;

@@ -14,8 +14,8 @@ use crate::model_file::{Array, arrays, from_arrays};
 use crate::optimizer::OptimizerState;
 use crate::{dense, evaluate};
 
-const BYTES: &[u8] = include_bytes!("../tests/reference/course.safetensors");
-const EXPECTED: &str = include_str!("../tests/reference/course.json");
+const BYTES: &[u8] = include_bytes!("../../tests/reference/course.safetensors");
+const EXPECTED: &str = include_str!("../../tests/reference/course.json");
 const FEATURES: usize = 7;
 const RELATIVE_ERROR: f64 = 1e-5;
 

@@ -1,0 +1,4 @@
+//! Tests that span the modules of the crate.
+
+mod reference;
+mod training;

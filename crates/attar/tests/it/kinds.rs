@@ -1,0 +1,98 @@
+//! Training on tables with each kind of label, and sweeps.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::succeed;
+
+/// Three sensors that follow two hidden numbers, a text column, and two columns of labels.
+fn write_table(folder: &Path) {
+    let mut text = String::from("id,a,b,\"c, d\",site,state,quality\n");
+    for row in 0..600 {
+        let (x, y) = ((row as f64 * 0.37).sin(), (row as f64 * 0.61).cos());
+        let site = if row % 3 == 0 { "north" } else { "south" };
+        let state = if x + y > 0.0 { "good" } else { "bad" };
+        writeln!(text, "r{row},{},{},{},{site},{state},{}", x, 5.0 * y, x - y, 3.0 * x + y).unwrap();
+    }
+    std::fs::write(folder.join("table.csv"), text).unwrap();
+}
+
+fn results(folder: &Path, line: &str) -> Value {
+    serde_json::from_str(&succeed(folder, &format!("{line} --json"))).unwrap()
+}
+
+const TRAIN: &str = "train table.csv --id-column id --latent 2 --epochs 25 --draws 4 --label-budget 20,100,all";
+
+#[test]
+fn class_labels_give_accuracies() {
+    let folder = tempfile::tempdir().unwrap();
+    write_table(folder.path());
+    let line = format!("{TRAIN} --categorical drop --label-column state --out classes");
+    let results = results(folder.path(), &line);
+    assert_eq!(results["scores"].as_array().unwrap().len(), 4);
+    for scores in results["scores"].as_array().unwrap() {
+        let all = scores["probes"][0]["score"].as_f64().unwrap();
+        assert!((0.0..=1.0).contains(&all));
+        assert_eq!(scores["budgets"][0]["draws"].as_array().unwrap().len(), 4);
+        assert_eq!(scores["probes"].as_array().unwrap().len(), 3);
+    }
+    let learned = results["scores"][0]["probes"][0]["score"].as_f64().unwrap();
+    assert!(learned > 0.9, "{learned}");
+}
+
+#[test]
+fn numeric_labels_give_the_share_of_variance_explained() {
+    let folder = tempfile::tempdir().unwrap();
+    write_table(folder.path());
+    let line = format!("{TRAIN} --categorical one-hot --label-column quality --out numbers");
+    let results = results(folder.path(), &line);
+    let raw = &results["scores"][2];
+    assert_eq!(raw["representation"], "raw features");
+    // The label is linear in the features.
+    assert!(raw["probes"][0]["score"].as_f64().unwrap() > 0.999, "{raw}");
+    assert!(results["scores"][0]["probes"][0]["score"].as_f64().unwrap() > 0.7);
+    let page = std::fs::read_to_string(folder.path().join("numbers/report.html")).unwrap();
+    assert!(page.contains("R²"));
+}
+
+#[test]
+fn without_labels_the_code_is_judged_by_what_it_keeps() {
+    let folder = tempfile::tempdir().unwrap();
+    write_table(folder.path());
+    let results = results(folder.path(), &format!("{TRAIN} --categorical drop --note hours=3 --out none"));
+    assert_eq!(results["scores"], Value::Array(Vec::new()));
+    assert!(results["code"]["effective_rank"].as_f64().unwrap() > 1.5);
+    let sum = |of: &str| -> f64 {
+        results["reconstruction"][of].as_array().unwrap().iter().map(|error| error.as_f64().unwrap()).sum()
+    };
+    assert!(sum("learned") < sum("mean") && sum("pca") < sum("mean"));
+    assert_eq!(results["notes"]["hours"], "3");
+    let record = std::fs::read_to_string(folder.path().join("none/run.jsonl")).unwrap();
+    assert!(record.lines().next().unwrap().contains(r#""notes":{"hours":"3"}"#));
+}
+
+#[test]
+fn a_sweep_has_a_run_for_each_choice_and_goes_on_where_it_was_cut() {
+    let folder = tempfile::tempdir().unwrap();
+    let line = "train synthetic --hidden none --latent 3,30 --objective vanilla,masked --repeats 2 --epochs 2 --out sweep";
+    let first = results(folder.path(), line);
+    assert_eq!(first["groups"].as_array().unwrap().len(), 4);
+    for group in first["groups"].as_array().unwrap() {
+        assert_eq!(group["repeats"].as_array().unwrap().len(), 2);
+        let losses = group["repeats"][1]["validation_losses"].as_array().unwrap();
+        assert!(losses.len() == 3 && losses[2].as_f64() < losses[0].as_f64(), "{group}");
+    }
+    let run = folder.path().join("sweep/masked-30-1");
+    let record = std::fs::read_to_string(run.join("run.jsonl")).unwrap();
+    assert!(record.contains(r#""event":"epoch""#) && !record.contains(r#""event":"step""#));
+    let weights = std::fs::read(run.join("model.safetensors")).unwrap();
+    std::fs::remove_dir_all(&run).unwrap();
+    let mut again = results(folder.path(), &format!("{line} --resume"));
+    again["machine"] = first["machine"].clone();
+    assert_eq!(again, first);
+    assert_eq!(std::fs::read(run.join("model.safetensors")).unwrap(), weights);
+    // A run of the sweep reads the very data of the sweep.
+    succeed(folder.path(), "probe sweep/masked-30-1 --json");
+}
