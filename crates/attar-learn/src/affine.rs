@@ -104,11 +104,11 @@ mod tests {
         let inverse = source_from_target(angle, scale, shear);
         let (sin, cos) = angle.sin_cos();
         let forward = [[scale * cos, scale * (cos * shear - sin)], [scale * sin, scale * (sin * shear + cos)]];
-        for i in 0..2 {
-            for j in 0..2 {
-                let product: f64 = (0..2).map(|k| inverse[i][k] * forward[k][j]).sum();
-                assert!((product - f64::from(u8::from(i == j))).abs() < 1e-12);
-            }
+        let [[a, b], [c, d]] = inverse;
+        let [[e, f], [g, h]] = forward;
+        let product = [a * e + b * g, a * f + b * h, c * e + d * g, c * f + d * h];
+        for (got, identity) in product.into_iter().zip([1.0, 0.0, 0.0, 1.0]) {
+            assert!((got - identity).abs() < 1e-12, "{product:?}");
         }
     }
 

@@ -84,14 +84,14 @@ impl<'a> Passes<'a> {
     fn down(layers: &[HostLayer], input: &'a [f32]) -> Self {
         let mut passes = Self { input, slopes: Vec::new(), outputs: Vec::new() };
         for (index, layer) in layers.iter().enumerate() {
-            let mut output = layer.forward(passes.into_layer(index));
+            let mut output = layer.forward(passes.input_of(index));
             passes.slopes.push(layer.activation.apply_with_slopes(&mut output));
             passes.outputs.push(output);
         }
         passes
     }
 
-    fn into_layer(&self, layer: usize) -> &[f32] {
+    fn input_of(&self, layer: usize) -> &[f32] {
         if layer == 0 { self.input } else { &self.outputs[layer - 1] }
     }
 
@@ -104,7 +104,7 @@ impl<'a> Passes<'a> {
         let mut gradients = GradientsParams::new();
         let device = Device::flex();
         for (index, layer) in layers.iter().enumerate().rev() {
-            let weight = layer.weight_gradient(self.into_layer(index), &gradient);
+            let weight = layer.weight_gradient(self.input_of(index), &gradient);
             let weight = TensorData::new(weight, [layer.inputs, layer.outputs]);
             gradients.register(layer.weight_id, Tensor::<2>::from_data(weight, &device));
             if let Some(id) = layer.bias_id {

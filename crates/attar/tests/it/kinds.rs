@@ -76,7 +76,8 @@ fn without_labels_the_code_is_judged_by_what_it_keeps() {
 #[test]
 fn a_sweep_has_a_run_for_each_choice_and_goes_on_where_it_was_cut() {
     let folder = tempfile::tempdir().unwrap();
-    let line = "train synthetic --hidden none --latent 3,30 --objective vanilla,masked --repeats 2 --epochs 2 --out sweep";
+    let line =
+        "train synthetic --hidden none --latent 3,30 --objective vanilla,masked --repeats 2 --epochs 2 --out sweep";
     let first = results(folder.path(), line);
     assert_eq!(first["groups"].as_array().unwrap().len(), 4);
     for group in first["groups"].as_array().unwrap() {
