@@ -5,15 +5,14 @@
 
 use attar_data::random::{Purpose, permutation, stream};
 use attar_data::{Budget, Labels, Prepared, Split, label_budgets};
-use attar_linear::{
-    FittedPca, KNearest, L2, LinearProbe, LogisticRegression, MeanInterval, Ridge, mean_interval, wilson_interval,
-};
+use attar_linear::{FittedPca, KNearest, L2, LogisticRegression, MeanInterval, Ridge, mean_interval, wilson_interval};
 use faer::MatRef;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::representation::Representation;
+use crate::sweep::CourseProbe;
 
 /// What to measure a representation with.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,10 +37,19 @@ pub struct Scores {
     pub representation: String,
     /// Numbers per sample.
     pub size: usize,
-    /// Each probe with all the labels it may see.
-    pub probes: Vec<ProbeScore>,
+    /// The probe of the budgets: logistic regression, or ridge regression where labels are numbers.
+    pub main_probe: String,
     /// The main probe at each label budget.
     pub budgets: Vec<BudgetScore>,
+    /// The others, with all the labels that they may see; none where labels are numbers.
+    pub other_probes: Vec<ProbeScore>,
+}
+
+impl Scores {
+    /// Whether the scores are R^2 of numbers rather than accuracies of classes.
+    pub fn is_numeric(&self) -> bool {
+        self.main_probe == RIDGE
+    }
 }
 
 /// One probe's score on the test split.
@@ -49,7 +57,7 @@ pub struct Scores {
 pub struct ProbeScore {
     /// The probe.
     pub probe: String,
-    /// Accuracy, or R^2 for numeric labels.
+    /// Its accuracy.
     pub score: f64,
     /// 95 % interval of an accuracy (Wilson 1927).
     pub interval: Option<(f64, f64)>,
@@ -77,7 +85,7 @@ struct Codes {
     test: Vec<f32>,
 }
 
-/// Scores every representation on the labels of `data`.
+/// Scores every representation on the labels of `data`; the course's probe sees those of the validation split.
 ///
 /// # Errors
 /// A class that a probe cannot learn (one class only, fewer rows than classes), a budget larger
@@ -88,15 +96,17 @@ pub fn judge(
     split: &Split,
     labels: &Labels,
     judging: &Judging,
+    course_probe: Option<&CourseProbe>,
 ) -> Result<Vec<Scores>, Error> {
     labels.check_for_probe(&split.train)?;
-    let task = Task::new(labels, split, judging)?;
+    let task = Task::new(labels, split, judging, course_probe)?;
     representations.iter().map(|representation| task.score(representation, data, split)).collect()
 }
 
 /// The labels of the splits and the rows of every draw, as places in the training split.
 struct Task<'a> {
     judging: &'a Judging,
+    course_probe: Option<&'a CourseProbe>,
     target: Target,
     draws: Vec<Vec<Vec<usize>>>,
     budgets: Vec<Budget>,
@@ -108,7 +118,12 @@ enum Target {
 }
 
 impl<'a> Task<'a> {
-    fn new(labels: &Labels, split: &Split, judging: &'a Judging) -> Result<Self, Error> {
+    fn new(
+        labels: &Labels,
+        split: &Split,
+        judging: &'a Judging,
+        course_probe: Option<&'a CourseProbe>,
+    ) -> Result<Self, Error> {
         let target = Target::new(labels, split);
         let places: Vec<usize> = (0..split.train.len()).collect();
         let budgets: Vec<Budget> = judging.budgets.iter().copied().filter(|b| fits(*b, places.len())).collect();
@@ -116,7 +131,7 @@ impl<'a> Task<'a> {
             Target::Classes { train, .. } => label_budgets(train, &places, &budgets, judging.draws, judging.seed)?,
             Target::Numbers { .. } => number_budgets(places.len(), &budgets, judging),
         };
-        Ok(Self { judging, target, draws, budgets })
+        Ok(Self { judging, course_probe, target, draws, budgets })
     }
 
     fn score(&self, representation: &Representation, data: &Prepared, split: &Split) -> Result<Scores, Error> {
@@ -130,8 +145,9 @@ impl<'a> Task<'a> {
         Ok(Scores {
             representation: representation.name().to_owned(),
             size: codes.width,
-            probes: self.probe_scores(&codes, data, split, representation, &budgets)?,
+            main_probe: self.target.main_probe_name().to_owned(),
             budgets,
+            other_probes: self.other_probes(&codes, data, representation)?,
         })
     }
 
@@ -167,58 +183,30 @@ impl<'a> Task<'a> {
         })
     }
 
-    fn probe_scores(
+    /// The other probes, each with all the labels it may see; none for numbers.
+    fn other_probes(
         &self,
         codes: &Codes,
         data: &Prepared,
-        split: &Split,
         representation: &Representation,
-        budgets: &[BudgetScore],
     ) -> Result<Vec<ProbeScore>, Error> {
-        let main = budgets.iter().find(|score| score.all).map(|score| ProbeScore {
-            probe: self.target.main_probe_name().to_owned(),
-            score: score.mean,
-            interval: score.interval,
-        });
-        let Target::Classes { train, test, count } = &self.target else {
-            return Ok(main.into_iter().collect());
-        };
+        let Target::Classes { train, test, count } = &self.target else { return Ok(Vec::new()) };
         let (train_codes, test_codes) = (matrix(&codes.train, codes.width), matrix(&codes.test, codes.width));
         let neighbours = KNearest { k: self.judging.neighbours.min(train.len()) };
         let nearest = neighbours.fit(train_codes, train, *count)?.accuracy(test_codes, test)?;
-        let validation_codes = representation.codes(data, &split.validation)?;
-        let linear = self.linear_probe(matrix(&validation_codes, codes.width), data, split, *count)?;
-        let others = [(format!("{} nearest neighbours", neighbours.k), nearest)].into_iter().chain(
-            linear
-                .map(|probe| Ok::<_, Error>((LINEAR_PROBE.to_owned(), probe.accuracy(test_codes, test)?)))
-                .transpose()?,
-        );
-        let others = others.map(|(probe, score)| ProbeScore { probe, score, interval: self.target.interval(score) });
-        Ok(main.into_iter().chain(others).collect())
-    }
-
-    /// The course's probe, trained on the validation split; none where that split has one class.
-    fn linear_probe(
-        &self,
-        codes: MatRef<'_, f32>,
-        data: &Prepared,
-        split: &Split,
-        classes: usize,
-    ) -> Result<Option<attar_linear::FittedLinearProbe>, Error> {
-        let Some(labels) = &data.dataset.labels else { return Ok(None) };
-        let Labels::Classes { of, .. } = labels else { return Ok(None) };
-        if labels.check_for_probe(&split.validation).is_err() {
-            return Ok(None);
+        let mut scores = vec![(format!("{} nearest neighbours", neighbours.k), nearest)];
+        if let Some(probe) = self.course_probe {
+            scores.push((COURSE_PROBE.to_owned(), probe.accuracy_of(representation, data)?));
         }
-        let seen: Vec<u32> = split.validation.iter().map(|&row| of[row]).collect();
-        let probe =
-            LinearProbe { epochs: self.judging.probe_epochs, seed: self.judging.seed, ..LinearProbe::default() };
-        Ok(Some(probe.fit(codes, &seen, classes)?))
+        let score = |(probe, score)| ProbeScore { probe, score, interval: self.target.interval(score) };
+        Ok(scores.into_iter().map(score).collect())
     }
 }
 
+/// The name of the main probe where labels are numbers.
+const RIDGE: &str = "ridge regression";
 /// The name of the course's probe in results.
-const LINEAR_PROBE: &str = "linear layer, Adam";
+const COURSE_PROBE: &str = "linear layer, Adam";
 
 impl Target {
     fn new(labels: &Labels, split: &Split) -> Self {
@@ -237,7 +225,7 @@ impl Target {
     fn main_probe_name(&self) -> &'static str {
         match self {
             Self::Classes { .. } => "logistic regression",
-            Self::Numbers { .. } => "ridge regression",
+            Self::Numbers { .. } => RIDGE,
         }
     }
 

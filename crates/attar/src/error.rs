@@ -151,6 +151,13 @@ fn learn_help(error: &attar_learn::Error) -> Option<&'static str> {
     }
 }
 
+/// Results that cannot be written as JSON.
+impl From<serde_json::Error> for CliError {
+    fn from(error: serde_json::Error) -> Self {
+        Self::run(error.to_string())
+    }
+}
+
 impl From<attar_linear::Error> for CliError {
     fn from(error: attar_linear::Error) -> Self {
         attar_learn::Error::from(error).into()

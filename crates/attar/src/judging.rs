@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use attar_data::{Labels, Layout, Prepared, Split};
 use attar_learn::judge::{Comparison, Judging, Scores, compare, fit_pca, judge};
-use attar_learn::{Autoencoder, Curves, Reconstruction, Representation};
+use attar_learn::{Autoencoder, CourseProbe, Curves, Reconstruction, Representation};
 use attar_linear::{CodeHealth, FittedPca};
 use burn::tensor::Device;
 use faer::MatRef;
@@ -95,6 +95,7 @@ pub(crate) struct Subject<'a> {
     /// The same network before training.
     pub(crate) untrained: &'a Autoencoder,
     pub(crate) judging: &'a Judging,
+    pub(crate) course_probe: Option<&'a CourseProbe>,
 }
 
 /// What judging finds, and the PCA that the report draws with.
@@ -108,7 +109,7 @@ pub(crate) struct Judgement {
 
 /// Judges a trained network against PCA, raw features and itself before training.
 pub(crate) fn judge_subject(subject: &Subject) -> Result<Judgement, CliError> {
-    let Subject { data, split, model, untrained, judging } = *subject;
+    let Subject { data, split, model, untrained, judging, course_probe } = *subject;
     let device = Device::flex();
     let pca = fit_pca(data, &split.train, model.latent())?;
     let reconstruction = Reconstruction::of(model, &pca, data, &split.test, &device)?;
@@ -120,7 +121,7 @@ pub(crate) fn judge_subject(subject: &Subject) -> Result<Judgement, CliError> {
         Representation::Random(untrained, device),
     ];
     let scores = match &data.dataset.labels {
-        Some(labels) => judge(&representations, data, split, labels, judging)?,
+        Some(labels) => judge(&representations, data, split, labels, judging, course_probe)?,
         None => Vec::new(),
     };
     let numeric = matches!(data.dataset.labels, Some(Labels::Numbers(_)));

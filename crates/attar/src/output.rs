@@ -14,7 +14,7 @@ pub(crate) fn print(text: &str) -> Result<(), CliError> {
 
 /// Prints a value as indented JSON.
 pub(crate) fn print_json(value: &impl Serialize) -> Result<(), CliError> {
-    let text = serde_json::to_string_pretty(value).map_err(|error| CliError::run(error.to_string()))?;
+    let text = serde_json::to_string_pretty(value)?;
     print(&format!("{text}\n"))
 }
 

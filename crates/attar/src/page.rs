@@ -60,7 +60,7 @@ pub(crate) fn statement(sentence: &Sentence) -> Statement {
 }
 
 fn judged(results: &Results) -> Section {
-    let numeric = results.scores.iter().flat_map(|s| &s.probes).any(|probe| probe.interval.is_none());
+    let numeric = results.scores.iter().any(Scores::is_numeric);
     let mut text = vec![
         "The encoder never saw a label. Each representation is frozen and given to the same probes, \
          which see labels of the training split only and are scored once on the test split."
@@ -118,23 +118,28 @@ fn budget_curves(scores: &[Scores], what: &str) -> Lines {
     }
 }
 
+/// The main probe at the largest budget, and the others.
 fn probe_bars(scores: &[Scores], what: &str) -> Bars {
-    let groups = scores.first().map(|row| row.probes.iter().map(|probe| probe.probe.clone()).collect());
+    let all = |row: &Scores| {
+        let main = row.budgets.last().map(|budget| (row.main_probe.clone(), budget.mean, budget.interval));
+        let others = row.other_probes.iter().map(|probe| (probe.probe.clone(), probe.score, probe.interval));
+        main.into_iter().chain(others).collect::<Vec<_>>()
+    };
     let series = scores.iter().enumerate().map(|(colour, row)| BarSeries {
         name: format!("{} ({})", row.representation, row.size),
-        values: row.probes.iter().map(|probe| probe.score).collect(),
-        low: row.probes.iter().map(|probe| probe.interval.map_or(probe.score, |i| i.0)).collect(),
-        high: row.probes.iter().map(|probe| probe.interval.map_or(probe.score, |i| i.1)).collect(),
+        values: all(row).iter().map(|(_, score, _)| *score).collect(),
+        low: all(row).iter().map(|(_, score, interval)| interval.map_or(*score, |i| i.0)).collect(),
+        high: all(row).iter().map(|(_, score, interval)| interval.map_or(*score, |i| i.1)).collect(),
         baseline: colour > 0,
         colour,
     });
     Bars {
         title: format!("{} under each probe", capital(what)),
-        caption: "With all labels that the probe may see: those of the training split; of the validation split for \
-                  the linear layer. Error bars are 95 % intervals."
+        caption: "With the most labels that the probe may see: those of the training split; of the validation split \
+                  for the linear layer. Error bars are 95 % intervals."
             .into(),
         y: Axis::linear(what),
-        groups: groups.unwrap_or_default(),
+        groups: scores.first().map(|row| all(row).into_iter().map(|(probe, ..)| probe).collect()).unwrap_or_default(),
         series: series.collect(),
     }
 }

@@ -29,7 +29,9 @@ pub(crate) fn finish(
     let features = data.dataset.features();
     let untrained = Autoencoder::new(&training.architecture, features, training.seed, &Device::flex());
     let judging = settings.judging()?;
-    let subject = Subject { data, split, model, untrained: &untrained, judging: &judging };
+    let course_probe = loaded.course_probe()?;
+    let subject =
+        Subject { data, split, model, untrained: &untrained, judging: &judging, course_probe: course_probe.as_ref() };
     let judgement = judge_subject(&subject)?;
     let results = Results {
         name: folder.path().file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
@@ -48,10 +50,10 @@ pub(crate) fn finish(
             ..this_machine()
         },
     };
-    let json = serde_json::to_string_pretty(&results).map_err(|error| CliError::run(error.to_string()))?;
+    let json = serde_json::to_string_pretty(&results)?;
     write_atomically(&folder.results(), json.as_bytes())?;
     let report = page::single(&results, &subject, &judgement.pca, training, &settings.to_toml()?)?;
-    attar_report::write(&report, &folder.report()).map_err(|error| CliError::run(error.to_string()))?;
+    attar_report::write(&report, folder.report())?;
     Ok(results)
 }
 
@@ -90,17 +92,17 @@ pub(crate) fn show(results: &Results, folder: &RunFolder, json: bool) -> Result<
 /// The table of scores: a row for each representation, a column for each budget and probe.
 pub(crate) fn score_rows(scores: &[Scores]) -> Vec<Vec<String>> {
     let Some(first) = scores.first() else { return Vec::new() };
-    let numeric = first.probes.iter().any(|probe| probe.interval.is_none());
+    let numeric = first.is_numeric();
     let head = ["representation", "size"].map(str::to_owned);
     let budgets = first.budgets.iter().map(|budget| match budget.all {
         true => format!("all {} labels", budget.labels),
         false => format!("{} labels", budget.labels),
     });
-    let probes = || first.probes.iter().skip(1).map(|probe| probe.probe.clone());
-    let mut rows = vec![head.into_iter().chain(budgets).chain(probes()).collect::<Vec<_>>()];
+    let probes = first.other_probes.iter().map(|probe| probe.probe.clone());
+    let mut rows = vec![head.into_iter().chain(budgets).chain(probes).collect::<Vec<_>>()];
     for row in scores {
         let cells = row.budgets.iter().map(|budget| with_interval(budget.mean, budget.interval, numeric));
-        let others = row.probes.iter().skip(1).map(|probe| score(probe.score, numeric));
+        let others = row.other_probes.iter().map(|probe| score(probe.score, numeric));
         rows.push([row.representation.clone(), row.size.to_string()].into_iter().chain(cells).chain(others).collect());
     }
     rows

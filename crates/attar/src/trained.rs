@@ -62,7 +62,7 @@ impl Trained {
     /// # Errors
     /// From the disk.
     pub(crate) fn save_preparation(folder: &RunFolder, preparation: &Preparation) -> Result<(), CliError> {
-        let text = serde_json::to_vec_pretty(preparation).map_err(|error| CliError::run(error.to_string()))?;
+        let text = serde_json::to_vec_pretty(preparation)?;
         Ok(write_atomically(&folder.preparation(), &text)?)
     }
 

@@ -48,7 +48,15 @@ pub(crate) fn run(run: &Path, data: Option<&str>, common: &Common) -> Result<(),
     let features = prepared.dataset.features();
     let untrained = Autoencoder::new(&training.architecture, features, training.seed, &Device::flex());
     let judging = settings.judging()?;
-    let subject = Subject { data: prepared, split, model: &trained.model, untrained: &untrained, judging: &judging };
+    let course_probe = loaded.course_probe()?;
+    let subject = Subject {
+        data: prepared,
+        split,
+        model: &trained.model,
+        untrained: &untrained,
+        judging: &judging,
+        course_probe: course_probe.as_ref(),
+    };
     let judgement = judge_subject(&subject)?;
     if common.json {
         return print_json(&(&judgement.scores, &judgement.verdict));

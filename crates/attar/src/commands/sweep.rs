@@ -70,10 +70,10 @@ pub(crate) fn run(
         baselines: baselines(loaded, probe.as_ref())?,
         machine: Machine { train_seconds: started.elapsed().as_secs_f64(), ..this_machine() },
     };
-    let json = serde_json::to_string_pretty(&results).map_err(|error| CliError::run(error.to_string()))?;
+    let json = serde_json::to_string_pretty(&results)?;
     write_atomically(&folder.results(), json.as_bytes())?;
     let report = page(&results, &loaded.settings.to_toml()?);
-    attar_report::write(&report, &folder.report()).map_err(|error| CliError::run(error.to_string()))?;
+    attar_report::write(&report, folder.report())?;
     if common.json {
         return print_json(&results);
     }
@@ -163,7 +163,7 @@ fn keep(
     }
     record.sync().map_err(Error::from)?;
     model_file::save(model, [("format".to_owned(), "pt".to_owned())].into(), &folder.model())?;
-    let json = serde_json::to_string(curves).map_err(|error| CliError::run(error.to_string()))?;
+    let json = serde_json::to_string(curves)?;
     Ok(write_atomically(&path.join(CURVES), json.as_bytes())?)
 }
 

@@ -33,12 +33,12 @@ fn class_labels_give_accuracies() {
     let results = results(folder.path(), &line);
     assert_eq!(results["scores"].as_array().unwrap().len(), 4);
     for scores in results["scores"].as_array().unwrap() {
-        let all = scores["probes"][0]["score"].as_f64().unwrap();
+        let all = scores["budgets"][2]["mean"].as_f64().unwrap();
         assert!((0.0..=1.0).contains(&all));
         assert_eq!(scores["budgets"][0]["draws"].as_array().unwrap().len(), 4);
-        assert_eq!(scores["probes"].as_array().unwrap().len(), 3);
+        assert_eq!(scores["other_probes"].as_array().unwrap().len(), 2);
     }
-    let learned = results["scores"][0]["probes"][0]["score"].as_f64().unwrap();
+    let learned = results["scores"][0]["budgets"][2]["mean"].as_f64().unwrap();
     assert!(learned > 0.9, "{learned}");
 }
 
@@ -51,8 +51,8 @@ fn numeric_labels_give_the_share_of_variance_explained() {
     let raw = &results["scores"][2];
     assert_eq!(raw["representation"], "raw features");
     // The label is linear in the features.
-    assert!(raw["probes"][0]["score"].as_f64().unwrap() > 0.999, "{raw}");
-    assert!(results["scores"][0]["probes"][0]["score"].as_f64().unwrap() > 0.7);
+    assert!(raw["budgets"][2]["mean"].as_f64().unwrap() > 0.999, "{raw}");
+    assert!(results["scores"][0]["budgets"][2]["mean"].as_f64().unwrap() > 0.7);
     let page = std::fs::read_to_string(folder.path().join("numbers/report.html")).unwrap();
     assert!(page.contains("R²"));
 }

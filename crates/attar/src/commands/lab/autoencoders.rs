@@ -79,15 +79,15 @@ fn results(measured: &Measured, answers: &[Answer]) -> serde_json::Value {
 }
 
 fn write_folder(folder: &Path, measured: &Measured, answers: &[Answer], common: &Common) -> Result<(), CliError> {
-    let text = |value: &serde_json::Value| {
-        serde_json::to_string_pretty(value).map_err(|error| CliError::run(error.to_string()))
-    };
     std::fs::create_dir_all(folder).map_err(|error| CliError::run(format!("{}: {error}", folder.display())))?;
-    write_atomically(&folder.join("results.json"), text(&results(measured, answers))?.as_bytes())?;
+    write_atomically(
+        &folder.join("results.json"),
+        serde_json::to_string_pretty(&results(measured, answers))?.as_bytes(),
+    )?;
     let log = submission::log(groups(measured), measured.mnist.as_deref());
-    write_atomically(&folder.join("submission_log.json"), text(&log)?.as_bytes())?;
+    write_atomically(&folder.join("submission_log.json"), serde_json::to_string_pretty(&log)?.as_bytes())?;
     let report = page(measured, answers, common);
-    attar_report::write(&report, &folder.join("report.html")).map_err(|error| CliError::run(error.to_string()))
+    Ok(attar_report::write(&report, folder.join("report.html"))?)
 }
 
 fn page(measured: &Measured, answers: &[Answer], common: &Common) -> Report {
