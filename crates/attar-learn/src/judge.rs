@@ -5,7 +5,9 @@
 
 use attar_data::random::{Purpose, permutation, stream};
 use attar_data::{Budget, Labels, Prepared, Split, label_budgets};
-use attar_linear::{FittedPca, KNearest, L2, LogisticRegression, MeanInterval, Ridge, mean_interval, wilson_interval};
+use attar_linear::{
+    FittedPca, KNearest, L2, LogisticRegression, MeanInterval, Ridge, accuracy, mean_interval, wilson_interval,
+};
 use faer::MatRef;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -174,7 +176,11 @@ impl<'a> Task<'a> {
         Ok(match &self.target {
             Target::Classes { train, test: truth, count } => {
                 let seen: Vec<u32> = rows.iter().map(|&row| train[row]).collect();
-                LogisticRegression::default().fit(labelled, &seen, *count)?.accuracy(test, truth)?
+                match only_class(&seen) {
+                    // All that such labels teach is to name that class.
+                    Some(class) => accuracy(&vec![class; truth.len()], truth)?,
+                    None => LogisticRegression::default().fit(labelled, &seen, *count)?.accuracy(test, truth)?,
+                }
             }
             Target::Numbers { train, test: truth } => {
                 let seen: Vec<f64> = rows.iter().map(|&row| train[row]).collect();
@@ -235,6 +241,12 @@ impl Target {
         let correct = (accuracy * test.len() as f64).round() as usize;
         wilson_interval(correct, test.len()).map(|interval| (interval.low, interval.high))
     }
+}
+
+/// The class of all labels, if they are all of one: a small budget can miss a rare class.
+fn only_class(labels: &[u32]) -> Option<u32> {
+    let &first = labels.first()?;
+    labels.iter().all(|&label| label == first).then_some(first)
 }
 
 /// As [`label_budgets`] where labels are numbers, so that there are no classes to keep in proportion:

@@ -16,6 +16,7 @@ pub(crate) struct Loaded {
 }
 
 /// One training of a run, and what tells it from the others.
+#[derive(PartialEq)]
 pub(crate) struct Cell {
     pub(crate) objective: ObjectiveName,
     pub(crate) latent: usize,
@@ -39,7 +40,7 @@ impl Loaded {
         Ok(Self { settings, data: Prepared { dataset, preprocessing }, split })
     }
 
-    /// Every training of the run: repeats within latent sizes within objectives.
+    /// Every training of the run, once: repeats within latent sizes within objectives.
     pub(crate) fn cells(&self) -> Result<Vec<Cell>, CliError> {
         let mut cells = Vec::new();
         for &objective in self.settings.objectives() {
@@ -47,7 +48,10 @@ impl Loaded {
                 let first = self.settings.first_repeat.unwrap_or(0);
                 for repeat in first..first + self.settings.repeats() {
                     let training = self.settings.training(objective, latent, repeat, self.split.train.len())?;
-                    cells.push(Cell { objective, latent, repeat, training });
+                    let cell = Cell { objective, latent, repeat, training };
+                    if !cells.contains(&cell) {
+                        cells.push(cell);
+                    }
                 }
             }
         }

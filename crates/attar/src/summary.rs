@@ -14,6 +14,7 @@ use crate::loaded::Loaded;
 use crate::machine::this_machine;
 use crate::output::{print, print_columns, print_json};
 use crate::page;
+use crate::progress::spinner;
 
 /// Judges the trained network and writes `results.json` and `report.html`.
 pub(crate) fn finish(
@@ -32,7 +33,9 @@ pub(crate) fn finish(
     let course_probe = loaded.course_probe()?;
     let subject =
         Subject { data, split, model, untrained: &untrained, judging: &judging, course_probe: course_probe.as_ref() };
+    let spinner = spinner("judging");
     let judgement = judge_subject(&subject)?;
+    spinner.finish_and_clear();
     let results = Results {
         name: folder.path().file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
         data: data_summary(settings.source.as_deref().unwrap_or_default(), data, split, fingerprint),

@@ -43,6 +43,21 @@ fn class_labels_give_accuracies() {
 }
 
 #[test]
+fn a_budget_that_misses_a_rare_class_is_scored_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let rows = (0..400).map(|row| {
+        let class = if row % 40 == 7 { "rare" } else { "common" };
+        format!("{},{},{},{class}\n", (row as f64).sin(), (row as f64 * 0.3).cos(), row % 7)
+    });
+    std::fs::write(folder.path().join("rare.csv"), format!("a,b,c,class\n{}", rows.collect::<String>())).unwrap();
+    let line = "train rare.csv --label-column class --latent 2 --epochs 1 --draws 6 --label-budget 4,all --out run";
+    let results = results(folder.path(), line);
+    let few = results["scores"][0]["budgets"][0]["draws"].as_array().unwrap();
+    let common = few.iter().filter(|score| (score.as_f64().unwrap() - 0.975).abs() < 0.02).count();
+    assert!(few.len() == 6 && common > 0, "{few:?}");
+}
+
+#[test]
 fn numeric_labels_give_the_share_of_variance_explained() {
     let folder = tempfile::tempdir().unwrap();
     write_table(folder.path());
