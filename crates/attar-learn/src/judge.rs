@@ -88,10 +88,10 @@ struct Codes {
 }
 
 /// Scores every representation on the labels of `data`; the course's probe sees those of the validation split.
+/// Budgets larger than the training split are left out.
 ///
 /// # Errors
-/// A class that a probe cannot learn (one class only, fewer rows than classes), a budget larger
-/// than the training split.
+/// Training labels of one class only, fewer rows than classes, or a code that is not finite.
 pub fn judge(
     representations: &[Representation],
     data: &Prepared,
@@ -128,7 +128,7 @@ impl<'a> Task<'a> {
     ) -> Result<Self, Error> {
         let target = Target::new(labels, split);
         let places: Vec<usize> = (0..split.train.len()).collect();
-        let budgets: Vec<Budget> = judging.budgets.iter().copied().filter(|b| fits(*b, places.len())).collect();
+        let budgets = settled(&judging.budgets, places.len());
         let draws = match &target {
             Target::Classes { train, .. } => label_budgets(train, &places, &budgets, judging.draws, judging.seed)?,
             Target::Numbers { .. } => number_budgets(places.len(), &budgets, judging),
@@ -174,13 +174,9 @@ impl<'a> Task<'a> {
             rows.iter().flat_map(|row| &codes.train[row * codes.width..][..codes.width]).copied().collect();
         let (labelled, test) = (matrix(&labelled, codes.width), matrix(&codes.test, codes.width));
         Ok(match &self.target {
-            Target::Classes { train, test: truth, count } => {
+            Target::Classes { train, test: truth, .. } => {
                 let seen: Vec<u32> = rows.iter().map(|&row| train[row]).collect();
-                match only_class(&seen) {
-                    // All that such labels teach is to name that class.
-                    Some(class) => accuracy(&vec![class; truth.len()], truth)?,
-                    None => LogisticRegression::default().fit(labelled, &seen, *count)?.accuracy(test, truth)?,
-                }
+                accuracy(&predict_among_seen(labelled, &seen, test)?, truth)?
             }
             Target::Numbers { train, test: truth } => {
                 let seen: Vec<f64> = rows.iter().map(|&row| train[row]).collect();
@@ -243,10 +239,18 @@ impl Target {
     }
 }
 
-/// The class of all labels, if they are all of one: a small budget can miss a rare class.
-fn only_class(labels: &[u32]) -> Option<u32> {
-    let &first = labels.first()?;
-    labels.iter().all(|&label| label == first).then_some(first)
+/// The class of each row of `test`, by logistic regression over the classes that were seen: a small budget can miss some.
+fn predict_among_seen(labelled: MatRef<'_, f32>, seen: &[u32], test: MatRef<'_, f32>) -> Result<Vec<u32>, Error> {
+    let mut classes = seen.to_vec();
+    classes.sort_unstable();
+    classes.dedup();
+    if let [class] = classes[..] {
+        // All that such labels teach is to name that class.
+        return Ok(vec![class; test.nrows()]);
+    }
+    let places: Vec<u32> = seen.iter().map(|class| classes.partition_point(|other| other < class) as u32).collect();
+    let fitted = LogisticRegression::default().fit(labelled, &places, classes.len())?;
+    Ok(fitted.predict(test)?.into_iter().map(|place| classes[place as usize]).collect())
 }
 
 /// As [`label_budgets`] where labels are numbers, so that there are no classes to keep in proportion:
@@ -263,12 +267,16 @@ fn number_budgets(rows: usize, budgets: &[Budget], judging: &Judging) -> Vec<Vec
     (0..judging.draws).map(draw).collect()
 }
 
-/// Whether a budget asks for no more labels than there are; `all` always does.
-fn fits(budget: Budget, rows: usize) -> bool {
-    match budget {
-        Budget::Labels(labels) => labels < rows,
-        Budget::All => true,
-    }
+/// The budgets that the rows can meet, each once, smallest first; one of every row is `all`.
+fn settled(budgets: &[Budget], rows: usize) -> Vec<Budget> {
+    let size = |budget: &Budget| match *budget {
+        Budget::Labels(labels) => labels,
+        Budget::All => rows,
+    };
+    let mut sizes: Vec<usize> = budgets.iter().map(size).filter(|&size| size <= rows).collect();
+    sizes.sort_unstable();
+    sizes.dedup();
+    sizes.into_iter().map(|size| if size == rows { Budget::All } else { Budget::Labels(size) }).collect()
 }
 
 pub(crate) fn matrix(values: &[f32], width: usize) -> MatRef<'_, f32> {
