@@ -1,7 +1,8 @@
 //! Judging a representation: the same probes on the learned code and on honest baselines.
 //!
-//! Probes see the training split's labels only and are scored once on the test split, which nothing
-//! else touches. Draws of a label budget are the same for every representation.
+//! Probes see the training split's labels only (the course's: the validation split's) and are scored
+//! on the test split, which no weight and no statistic comes from. Draws of a label budget are the same
+//! for every representation.
 
 use attar_data::random::{Purpose, permutation, stream};
 use attar_data::{Budget, Labels, Prepared, Split, label_budgets};
@@ -239,7 +240,8 @@ impl Target {
     }
 }
 
-/// The class of each row of `test`, by logistic regression over the classes that were seen: a small budget can miss some.
+/// The class of each row of `test`, by logistic regression over the classes that were seen: a small
+/// budget can miss some.
 fn predict_among_seen(labelled: MatRef<'_, f32>, seen: &[u32], test: MatRef<'_, f32>) -> Result<Vec<u32>, Error> {
     let mut classes = seen.to_vec();
     classes.sort_unstable();
@@ -289,14 +291,16 @@ pub(crate) fn matrix(values: &[f32], width: usize) -> MatRef<'_, f32> {
 pub enum Comparison {
     /// Better, and the 95 % interval of the difference is above zero.
     Better,
-    /// The interval holds zero, or the accuracies' intervals overlap.
+    /// The interval holds zero, or the accuracies' intervals overlap, or nothing says how far chance goes.
     Alike,
     /// Worse, and the interval is below zero.
     Worse,
 }
 
 /// Compares two representations at one budget: by the differences over the common draws, or, with
-/// one draw, by the overlap of the two intervals.
+/// one draw, by the overlap of the two intervals; one R^2 has none, and says nothing.
+///
+/// The interval over draws is for this test split: it does not tell how another one would fall out.
 pub fn compare(learned: &BudgetScore, baseline: &BudgetScore) -> Comparison {
     let pairs = learned.draws.iter().zip(&baseline.draws);
     let differences: Vec<f64> = pairs.map(|(learned, baseline)| learned - baseline).collect();
@@ -304,7 +308,7 @@ pub fn compare(learned: &BudgetScore, baseline: &BudgetScore) -> Comparison {
     let (low, high) = match (interval, learned.interval, baseline.interval) {
         (Some(interval), _, _) => interval,
         (None, Some(learned), Some(baseline)) => (learned.0 - baseline.1, learned.1 - baseline.0),
-        _ => (learned.mean - baseline.mean, learned.mean - baseline.mean),
+        _ => (f64::NEG_INFINITY, f64::INFINITY),
     };
     match (low > 0.0, high < 0.0) {
         (true, _) => Comparison::Better,
