@@ -14,7 +14,8 @@ impl Activation {
     pub(crate) fn apply_to(self, values: &mut [f32]) {
         match self {
             Self::Identity => {}
-            Self::Relu => each(values, |x| x.max(0.0)),
+            // Not `x.max(0.0)`, which would hide a NaN behind a 0.
+            Self::Relu => each(values, |x| if x <= 0.0 { 0.0 } else { x }),
             Self::Gelu => each(values, |x| gelu(x).0),
             Self::Tanh => each(values, |x| tanh(x).0),
             Self::Silu => each(values, |x| silu(x).0),
@@ -25,7 +26,7 @@ impl Activation {
     pub(crate) fn apply_with_slopes(self, values: &mut [f32]) -> Option<Vec<f32>> {
         match self {
             Self::Identity => None,
-            Self::Relu => Some(each_with_slope(values, |x| if x > 0.0 { (x, 1.0) } else { (0.0, 0.0) })),
+            Self::Relu => Some(each_with_slope(values, |x| if x <= 0.0 { (0.0, 0.0) } else { (x, 1.0) })),
             Self::Gelu => Some(each_with_slope(values, gelu)),
             Self::Tanh => Some(each_with_slope(values, tanh)),
             Self::Silu => Some(each_with_slope(values, silu)),
@@ -138,7 +139,7 @@ mod tests {
 
     #[test]
     fn extremes_and_not_a_number_pass_through() {
-        for activation in [Activation::Gelu, Activation::Tanh, Activation::Silu] {
+        for activation in [Activation::Relu, Activation::Gelu, Activation::Tanh, Activation::Silu] {
             let mut values = [f32::MAX, -f32::MAX, f32::NAN, 0.0];
             let slopes = activation.apply_with_slopes(&mut values).unwrap();
             assert!(values[0] >= 1.0 && values[1].is_finite(), "{activation:?} {values:?}");

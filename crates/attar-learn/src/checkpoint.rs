@@ -19,13 +19,17 @@ use crate::{Error, State};
 const MAGIC: &[u8; 8] = b"ATTARCK1";
 const KEPT: usize = 2;
 
-/// Writes a checkpoint into `folder` and removes those that are no longer kept.
+/// Writes a checkpoint into `folder` and removes those that are no longer kept; a state whose weights
+/// are not all finite is not worth one.
 ///
 /// # Errors
 /// [`Error::Io`].
 pub fn save(state: &State, folder: &Path) -> Result<(), Error> {
     let path = folder.join(format!("step-{:010}.ckpt", state.optimizer.steps));
     let mut arrays = arrays(&state.model);
+    if arrays.iter().any(|array| array.values.iter().any(|value| !value.is_finite())) {
+        return Ok(());
+    }
     for (index, moments) in state.optimizer.moments.iter().enumerate() {
         arrays.push(flat(format!("moments.{index}.first"), &moments.first));
         arrays.push(flat(format!("moments.{index}.second"), &moments.second));
@@ -33,7 +37,9 @@ pub fn save(state: &State, folder: &Path) -> Result<(), Error> {
     let body = serialize(&arrays, position(state), &path)?;
     let bytes = [MAGIC.as_slice(), &Sha256::digest(&body), &body].concat();
     write_atomically(&path, &bytes)?;
-    for old in list(folder)?.iter().rev().skip(KEPT) {
+    // Later ones were passed over as damaged; kept, they would push out those of the resumed run.
+    let (later, kept): (Vec<PathBuf>, Vec<PathBuf>) = list(folder)?.into_iter().partition(|other| *other > path);
+    for old in later.iter().chain(kept.iter().rev().skip(KEPT)) {
         std::fs::remove_file(old).map_err(Error::io(old))?;
     }
     Ok(())

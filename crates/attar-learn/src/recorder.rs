@@ -97,6 +97,8 @@ pub struct Cadence {
     pub interval: Duration,
     /// Epochs of the whole training; the last is always followed by one.
     pub epochs: usize,
+    /// Steps of an epoch; none is taken between the last and the epoch's evaluation.
+    pub steps_per_epoch: usize,
 }
 
 /// Writes the record of a run and its checkpoints.
@@ -150,7 +152,8 @@ impl<'a> Recorder<'a> {
     }
 
     fn checkpoint(&mut self, state: &State) -> Result<(), Error> {
-        self.record.flush()?;
+        // On disk before the checkpoint is, or a loss of power could leave a record that ends before it.
+        self.record.sync()?;
         checkpoint::save(state, &self.folder.checkpoints())?;
         self.last_checkpoint = Instant::now();
         Ok(())
@@ -163,6 +166,11 @@ impl Observer for Recorder<'_> {
         self.record.write(&Event::Step(Step { epoch: epoch as u64, step: step as u64, loss, learning_rate }))?;
         self.last_step = *report;
         (self.progress)(report, None);
+        // The evaluation that follows an epoch stands at its last step: resumed from between the two,
+        // a record that already had it would have it twice.
+        if state.batches == self.cadence.steps_per_epoch {
+            return Ok(());
+        }
         self.checkpoint_if_due(state)
     }
 

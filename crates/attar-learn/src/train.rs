@@ -106,7 +106,7 @@ pub fn train(job: &Job, mut state: State, observer: &mut dyn Observer) -> Result
         for rows in order.chunks(config.batch_size).skip(state.batches) {
             let rate = config.schedule.rate(config.learning_rate, state.optimizer.steps, steps);
             let (loss, gradients) = gradients(&batches, &state.model, rows, epoch);
-            state.refuse_non_finite(loss, epoch)?;
+            state.refuse_non_finite(loss, state.optimizer.steps + 1, epoch)?;
             state.model = config.optimizer.step(&mut state.optimizer, rate, state.model, gradients);
             state.record(loss, rows.len());
             let step = state.optimizer.steps;
@@ -157,7 +157,12 @@ impl Job<'_> {
 
     /// Optimizer steps of the whole training.
     pub fn steps(&self) -> usize {
-        self.config.epochs * self.split.train.len().div_ceil(self.config.batch_size)
+        self.config.epochs * self.steps_per_epoch()
+    }
+
+    /// Optimizer steps of one epoch; the last may be of a smaller batch.
+    pub fn steps_per_epoch(&self) -> usize {
+        self.split.train.len().div_ceil(self.config.batch_size)
     }
 
     /// The training rows in the order of an epoch.
@@ -169,11 +174,11 @@ impl Job<'_> {
 }
 
 impl State {
-    fn refuse_non_finite(&self, loss: f64, epoch: usize) -> Result<(), Error> {
+    fn refuse_non_finite(&self, loss: f64, step: usize, epoch: usize) -> Result<(), Error> {
         if loss.is_finite() {
             return Ok(());
         }
-        Err(Error::NonFinite { loss, step: self.optimizer.steps + 1, epoch, last_finite: self.last_loss })
+        Err(Error::NonFinite { loss, step, epoch, last_finite: self.last_loss })
     }
 
     fn record(&mut self, loss: f64, samples: usize) {
@@ -192,6 +197,10 @@ impl State {
         let model = self.model.valid();
         let validation_loss = evaluate::loss(&model, job.data, &job.split.validation, &job.device);
         let step = self.optimizer.steps;
+        if !job.split.validation.is_empty() {
+            // The last step's own damage: no step follows to find it.
+            self.refuse_non_finite(validation_loss, step, self.epoch)?;
+        }
         let learning_rate = match step {
             0 => 0.0,
             _ => job.config.schedule.rate(job.config.learning_rate, step - 1, job.steps()),

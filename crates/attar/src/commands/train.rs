@@ -113,7 +113,11 @@ fn train_recorded(
     bar.set_position(found.as_ref().map_or(0, |state| state.optimizer.steps as u64));
     bar.reset_eta();
     let progress: Progress = Box::new(|step, _| bar.set_position(step.step as u64));
-    let cadence = Cadence { interval: settings.checkpoint_interval()?, epochs: job.config.epochs };
+    let cadence = Cadence {
+        interval: settings.checkpoint_interval()?,
+        epochs: job.config.epochs,
+        steps_per_epoch: job.steps_per_epoch(),
+    };
     let (mut recorder, state) = match found {
         Some(state) => (Recorder::resume(folder, &state, cadence, progress)?, state),
         None => {
