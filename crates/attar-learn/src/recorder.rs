@@ -21,7 +21,9 @@ impl RunFolder {
         let folder = Self(path.to_owned());
         let is_empty = std::fs::read_dir(path).map_or(true, |mut entries| entries.next().is_none());
         if !is_empty {
-            if !overwrite || !folder.config().exists() {
+            // Many a folder that is no run has a `config.toml`.
+            let is_run = folder.config().exists() && folder.checkpoints().is_dir();
+            if !overwrite || !is_run {
                 return Err(Error::RunExists { path: path.into() });
             }
             std::fs::remove_dir_all(path).map_err(Error::io(path))?;

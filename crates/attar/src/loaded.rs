@@ -37,6 +37,7 @@ impl Loaded {
         if let Some(labels) = &dataset.labels {
             labels.check_for_probe(&split.train)?;
         }
+        refuse_small_parts(&split)?;
         Ok(Self { settings, data: Prepared { dataset, preprocessing }, split })
     }
 
@@ -55,6 +56,9 @@ impl Loaded {
                 }
             }
         }
+        if cells.is_empty() {
+            return Err(CliError::input("`latent` and `objective` must each have at least one entry"));
+        }
         Ok(cells)
     }
 
@@ -63,15 +67,28 @@ impl Loaded {
         let judging = self.settings.judging()?;
         let Some(labels) = &self.data.dataset.labels else { return Ok(None) };
         let Labels::Classes { names, of } = labels else { return Ok(None) };
-        if judging.probe_epochs == 0 || labels.check_for_probe(&self.split.validation).is_err() {
+        let rows = &self.split.validation;
+        if judging.probe_epochs == 0 || rows.len() < names.len() || labels.check_for_probe(rows).is_err() {
             return Ok(None);
         }
         Ok(Some(CourseProbe {
             probe: LinearProbe { epochs: judging.probe_epochs, seed: judging.seed, ..LinearProbe::default() },
-            fit_rows: self.split.validation.clone(),
+            fit_rows: rows.clone(),
             test_rows: self.split.test.clone(),
             labels: of.clone(),
             classes: names.len(),
         }))
+    }
+}
+
+/// A loss needs a row, a variance two: refused before the training and not after it.
+fn refuse_small_parts(split: &Split) -> Result<(), CliError> {
+    let parts = [("training", &split.train, 2), ("validation", &split.validation, 1), ("test", &split.test, 2)];
+    match parts.into_iter().find(|(_, rows, least)| rows.len() < *least) {
+        Some((part, rows, least)) => {
+            Err(CliError::input(format!("the {part} part must have at least {least} rows, got {}", rows.len()))
+                .with_help("`--train-fraction`, `--validation-fraction` and `--test-fraction` set the shares"))
+        }
+        None => Ok(()),
     }
 }

@@ -34,7 +34,7 @@ pub(crate) fn single(
         Some(judged(results)),
         Some(learning(&results.curves)),
         reconstructions(subject, pca, training)?,
-        Some(errors(results, subject)),
+        Some(errors(results, subject, pca)),
         Some(map(results, subject)?),
         Some(spectrum(results)),
         Some(made(results, config)),
@@ -63,7 +63,8 @@ fn judged(results: &Results) -> Section {
     let numeric = results.scores.iter().any(Scores::is_numeric);
     let mut text = vec![
         "The encoder never saw a label. Each representation is frozen and given to the same probes, \
-         which see labels of the training split only and are scored once on the test split."
+         which see labels of the training split only, the linear layer of the validation split, and are scored on the \
+         test split. Intervals are over the draws of labels on this test split, or of one accuracy on it."
             .to_owned(),
     ];
     if results.scores.is_empty() {
@@ -230,7 +231,7 @@ fn reconstructions(subject: &Subject, pca: &FittedPca, training: &Training) -> R
         .collect();
     let images = Images {
         title: "Reconstructions of test samples".into(),
-        caption: format!("PCA's have the same size of code: {} numbers.", subject.model.latent()),
+        caption: format!("PCA's are from {} components.", pca.components.nrows()),
         columns: rows.iter().map(|row| format!("row {row}")).collect(),
         rows: image_rows?,
     };
@@ -251,7 +252,7 @@ fn corrupted(clean: &[f32], rows: &[usize], features: usize, subject: &Subject, 
     corrupted
 }
 
-fn errors(results: &Results, subject: &Subject) -> Section {
+fn errors(results: &Results, subject: &Subject, pca: &FittedPca) -> Section {
     let reconstruction = &results.reconstruction;
     let total = |errors: &[f64]| errors.iter().sum::<f64>();
     let features = reconstruction.learned.len() as f64;
@@ -270,7 +271,7 @@ fn errors(results: &Results, subject: &Subject) -> Section {
         columns: ["", "per sample", "per feature", "variance kept"].map(str::to_owned).to_vec(),
         rows: vec![
             row("learned code", &reconstruction.learned),
-            row(&format!("PCA ({} components)", results.network.latent), &reconstruction.pca),
+            row(&format!("PCA ({} components)", pca.components.nrows()), &reconstruction.pca),
             row("training mean alone", &reconstruction.mean),
         ],
     };
@@ -380,10 +381,11 @@ fn spectrum(results: &Results) -> Section {
         colour: 0,
         dash: Dash::Solid,
     };
-    let at = kept.get(results.network.latent.saturating_sub(1)).copied().unwrap_or(1.0);
+    let components = results.network.latent.min(kept.len());
+    let at = kept.get(components.saturating_sub(1)).copied().unwrap_or(1.0);
     let lines = Lines {
         title: "PCA spectrum".into(),
-        caption: format!("{} components keep {:.1} % of the training variance.", results.network.latent, 100.0 * at),
+        caption: format!("{components} components keep {:.1} % of the training variance.", 100.0 * at),
         x: Axis::log("components"),
         y: Axis::linear("share of variance kept"),
         panels: vec![Panel { title: String::new(), series: vec![series] }],

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use attar_learn::write_atomically;
+
 use crate::cli::Common;
 use crate::commands::train;
 use crate::error::CliError;
@@ -23,8 +25,10 @@ pub(crate) fn run(run: &Path, common: &Common) -> Result<(), CliError> {
     };
     let results = finish(&loaded, &cell.training, &trained.model, &trained.folder, fingerprint, None)?;
     if let Some(out) = &common.out {
-        std::fs::copy(trained.folder.report(), out)
-            .map_err(|error| CliError::run(format!("{}: {error}", out.display())))?;
+        // Not `std::fs::copy`, which would empty a page that is copied onto itself.
+        let page = trained.folder.report();
+        let html = std::fs::read(&page).map_err(|error| CliError::run(format!("{}: {error}", page.display())))?;
+        write_atomically(out, &html)?;
     }
     show(&results, &trained.folder, common.json)
 }

@@ -15,7 +15,7 @@ use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
 use crate::cli::Common;
-use crate::commands::train::{begin, header, open_to_resume};
+use crate::commands::train::{begin, header, open_to_resume, refuse_other_data};
 use crate::error::CliError;
 use crate::judging::{DataSummary, Machine, data_summary};
 use crate::loaded::{Cell, Loaded};
@@ -93,6 +93,11 @@ fn run_cells(
     probe: Option<&CourseProbe>,
     fingerprint: &str,
 ) -> Result<Vec<Curves>, CliError> {
+    for cell in cells {
+        if let Ok(run) = RunFolder::open(&cell_folder(path, cell)) {
+            refuse_other_data(&run, fingerprint)?;
+        }
+    }
     let mut curves: Vec<Option<Curves>> = cells.iter().map(|cell| finished(&cell_folder(path, cell))).collect();
     let open: Vec<usize> = (0..cells.len()).filter(|&cell| curves[cell].is_none()).collect();
     let bar = crate::progress::bar(cells.len(), "trainings");
