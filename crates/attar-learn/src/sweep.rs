@@ -137,6 +137,10 @@ fn on_every_core<T: Send>(
     let worker = || {
         while let Some(&index) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
             let result = work(index);
+            if result.is_err() {
+                // The others end what they are at and begin no more.
+                next.store(order.len(), Ordering::Relaxed);
+            }
             if let Ok(mut results) = results.lock() {
                 results[index] = Some(result);
             }
