@@ -101,6 +101,8 @@ fn bad_settings_are_refused_before_anything_is_written() {
     check("train good.csv --objective vanilla --noise-std 1", &["`noise-std` has no meaning"]);
     check("train good.csv --momentum 0.5", &["`momentum` has no meaning", "sgd"]);
     check("train good.csv --train-fraction 0.9 --test-fraction 0.9", &["must add up to 1", "--train-fraction"]);
+    check("train good.csv --test-fraction 0", &["the test part must have at least 2 rows, got 0", "--test-fraction"]);
+    check("train good.csv --latent none", &["`latent`", "at least one entry"]);
     check("train good.csv --label-column class --label-budget 1000", &["label budget of 1000", "--label-budget"]);
     check("train one.csv --label-column class", &["one class, `same`", "label-free"]);
 }

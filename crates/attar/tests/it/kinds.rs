@@ -58,6 +58,22 @@ fn a_budget_that_misses_a_rare_class_is_scored_all_the_same() {
 }
 
 #[test]
+fn a_budget_of_fewer_labels_than_classes_is_scored_and_one_of_every_row_is_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let rows = (0..360).map(|row| format!("{},{},c{}\n", row % 12 % 4, row % 12 / 4, row % 12));
+    std::fs::write(folder.path().join("many.csv"), format!("a,b,class\n{}", rows.collect::<String>())).unwrap();
+    let line = "train many.csv --label-column class --latent 2 --epochs 1 --draws 3 --label-budget 252,5 --out run";
+    let results = results(folder.path(), line);
+    let raw = results["scores"][2]["budgets"].as_array().unwrap();
+    assert_eq!(raw.len(), 2);
+    // Five classes of twelve can be told at most.
+    for score in raw[0]["draws"].as_array().unwrap() {
+        assert!(score.as_f64().unwrap() < 0.5, "{}", raw[0]);
+    }
+    assert_eq!((raw[1]["labels"].as_u64(), raw[1]["all"].as_bool()), (Some(252), Some(true)));
+}
+
+#[test]
 fn numeric_labels_give_the_share_of_variance_explained() {
     let folder = tempfile::tempdir().unwrap();
     write_table(folder.path());
