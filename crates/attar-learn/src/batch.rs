@@ -32,13 +32,7 @@ pub(crate) struct Batch {
 
 impl<'a> Batches<'a> {
     pub(crate) fn new(job: &'a Job<'a>) -> Self {
-        let corruption = Corruption {
-            objective: job.config.objective.clone(),
-            layout: job.data.dataset.schema.layout,
-            extremes: extremes_if_needed(job),
-            seed: job.config.seed,
-        };
-        Self { job, corruption }
+        Self { job, corruption: Corruption::of(job.config, job.data, &job.split.train) }
     }
 
     pub(crate) fn config(&self) -> &Training {
@@ -102,24 +96,4 @@ impl Batch {
         let shape = [values.len() / self.features, self.features];
         Tensor::from_data(TensorData::new(values.to_vec(), shape), device)
     }
-}
-
-/// Smallest and largest value of each feature over the training rows, where the noise asks for them.
-fn extremes_if_needed(job: &Job) -> Vec<(f32, f32)> {
-    match &job.config.objective {
-        Objective::Denoising(noise) if noise.salt_and_pepper > 0.0 => extremes(job),
-        _ => Vec::new(),
-    }
-}
-
-fn extremes(job: &Job) -> Vec<(f32, f32)> {
-    let mut extremes = vec![(f32::INFINITY, f32::NEG_INFINITY); job.data.dataset.features()];
-    let mut row = vec![0.0; extremes.len()];
-    for &sample in &job.split.train {
-        job.data.read(&[sample], &mut row);
-        for ((low, high), &value) in extremes.iter_mut().zip(&row) {
-            (*low, *high) = (low.min(value), high.max(value));
-        }
-    }
-    extremes
 }

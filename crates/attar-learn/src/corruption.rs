@@ -3,13 +3,13 @@
 //! Every draw is keyed by (seed, epoch, sample): the same sample is corrupted alike whatever batch
 //! or thread it falls to.
 
-use attar_data::Layout;
 use attar_data::random::{Purpose, stream};
+use attar_data::{Layout, Prepared};
 use rand::{Rng, RngExt};
 use rand_distr::StandardNormal;
 
 use crate::affine;
-use crate::config::{LossOn, Noise, Objective};
+use crate::config::{LossOn, Noise, Objective, Training};
 
 /// What a batch is corrupted with; the same for a whole training.
 #[derive(Clone, Debug)]
@@ -25,6 +25,15 @@ pub struct Corruption {
 }
 
 impl Corruption {
+    /// The corruption of a training on the given rows.
+    pub fn of(config: &Training, data: &Prepared, train_rows: &[usize]) -> Self {
+        let extremes = match &config.objective {
+            Objective::Denoising(noise) if noise.salt_and_pepper > 0.0 => extremes(data, train_rows),
+            _ => Vec::new(),
+        };
+        Self { objective: config.objective.clone(), layout: data.dataset.schema.layout, extremes, seed: config.seed }
+    }
+
     /// Turns the clean row of `sample` into what the network is shown in `epoch`.
     ///
     /// `weight`, empty or one per feature, becomes 1 where the loss counts a feature and 0 elsewhere.
@@ -60,6 +69,19 @@ impl Corruption {
             }
         }
     }
+}
+
+/// Smallest and largest value of each feature over the given rows.
+fn extremes(data: &Prepared, rows: &[usize]) -> Vec<(f32, f32)> {
+    let mut extremes = vec![(f32::INFINITY, f32::NEG_INFINITY); data.dataset.features()];
+    let mut row = vec![0.0; extremes.len()];
+    for &sample in rows {
+        data.read(&[sample], &mut row);
+        for ((low, high), &value) in extremes.iter_mut().zip(&row) {
+            (*low, *high) = (low.min(value), high.max(value));
+        }
+    }
+    extremes
 }
 
 fn mask(probability: f64, loss_on: LossOn, row: &mut [f32], weight: &mut [f32], rng: &mut impl Rng) {

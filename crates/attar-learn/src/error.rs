@@ -83,6 +83,7 @@ impl Error {
 
     /// Whether the user's input is at fault, rather than the run.
     pub fn is_input(&self) -> bool {
-        !matches!(self, Self::NonFinite { .. } | Self::Io { .. } | Self::Record(_))
+        let broken_code = matches!(self, Self::Linear(attar_linear::Error::NonFinite { .. }));
+        !broken_code && !matches!(self, Self::NonFinite { .. } | Self::Io { .. } | Self::Record(_))
     }
 }

@@ -6,9 +6,7 @@
 
 use attar_data::random::{Purpose, permutation, stream};
 use attar_data::{Budget, Labels, Prepared, Split, label_budgets};
-use attar_linear::{
-    FittedPca, KNearest, L2, LogisticRegression, MeanInterval, Ridge, accuracy, mean_interval, wilson_interval,
-};
+use attar_linear::{FittedPca, KNearest, L2, LogisticRegression, Ridge, mean_interval, wilson_interval};
 use faer::MatRef;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -77,8 +75,12 @@ pub struct BudgetScore {
     pub draws: Vec<f64>,
     /// Their mean.
     pub mean: f64,
-    /// 95 % interval of the mean over draws (Student), or of the one accuracy (Wilson).
+    /// 95 % interval of the mean over draws (Student), or of one draw's accuracy (Wilson) or R^2 (normal).
     pub interval: Option<(f64, f64)>,
+    /// What each test row adds to the score, averaged over draws: 1 or 0 for a class that is right or
+    /// wrong; for numbers 1 minus the squared error over the variance, whose mean is R^2.
+    #[serde(skip)]
+    pub of_rows: Vec<f64>,
 }
 
 /// A representation's codes of the training and the test split, row-major.
@@ -157,31 +159,39 @@ impl<'a> Task<'a> {
     fn budget_score(&self, budget: usize, codes: &Codes) -> Result<BudgetScore, Error> {
         let all = self.budgets[budget] == Budget::All;
         let draws = if all { &self.draws[..1] } else { &self.draws[..] };
-        let scores: Result<Vec<f64>, Error> =
+        let of_draws: Result<Vec<Vec<f64>>, Error> =
             draws.par_iter().map(|rows| self.main_probe(codes, &rows[budget])).collect();
-        let draws_scores = scores?;
-        let MeanInterval { mean, interval } =
-            mean_interval(&draws_scores).unwrap_or(MeanInterval { mean: f64::NAN, interval: None });
-        let interval = match interval {
+        let of_draws = of_draws?;
+        let scores: Vec<f64> = of_draws.iter().map(|of_rows| average(of_rows)).collect();
+        let mean = average(&scores);
+        let of_rows: Vec<f64> = (0..self.target.test_rows())
+            .map(|row| of_draws.iter().map(|of_rows| of_rows[row]).sum::<f64>() / of_draws.len() as f64)
+            .collect();
+        let interval = match mean_interval(&scores).and_then(|mean| mean.interval) {
             Some(interval) => Some((interval.low, interval.high)),
-            None => self.target.interval(mean),
+            None => self.target.interval(mean).or_else(|| normal_interval(mean, standard_error(&of_rows))),
         };
-        Ok(BudgetScore { labels: draws[0][budget].len(), all, draws: draws_scores, mean, interval })
+        Ok(BudgetScore { labels: draws[0][budget].len(), all, draws: scores, mean, interval, of_rows })
     }
 
-    /// Multinomial logistic regression, or ridge regression for numbers, on the given rows' labels.
-    fn main_probe(&self, codes: &Codes, rows: &[usize]) -> Result<f64, Error> {
+    /// What each test row adds to the score of a multinomial logistic regression, or of a ridge
+    /// regression for numbers, on the given rows' labels; see [`BudgetScore::of_rows`].
+    fn main_probe(&self, codes: &Codes, rows: &[usize]) -> Result<Vec<f64>, Error> {
         let labelled: Vec<f32> =
             rows.iter().flat_map(|row| &codes.train[row * codes.width..][..codes.width]).copied().collect();
         let (labelled, test) = (matrix(&labelled, codes.width), matrix(&codes.test, codes.width));
         Ok(match &self.target {
             Target::Classes { train, test: truth, .. } => {
                 let seen: Vec<u32> = rows.iter().map(|&row| train[row]).collect();
-                accuracy(&predict_among_seen(labelled, &seen, test)?, truth)?
+                let guessed = predict_among_seen(labelled, &seen, test)?;
+                guessed.iter().zip(truth).map(|(guessed, truth)| f64::from(u8::from(guessed == truth))).collect()
             }
             Target::Numbers { train, test: truth } => {
                 let seen: Vec<f64> = rows.iter().map(|&row| train[row]).collect();
-                Ridge { l2: L2::default() }.fit(labelled, &seen)?.r_squared(test, truth)?
+                let guessed = Ridge { l2: L2::default() }.fit(labelled, &seen)?.predict(test)?;
+                let centre = average(truth);
+                let variance = average(&truth.iter().map(|y| (y - centre).powi(2)).collect::<Vec<_>>());
+                guessed.iter().zip(truth).map(|(guess, truth)| 1.0 - (guess - truth).powi(2) / variance).collect()
             }
         })
     }
@@ -222,6 +232,13 @@ impl Target {
                 let of = |rows: &[usize]| rows.iter().map(|&row| numbers[row]).collect();
                 Self::Numbers { train: of(&split.train), test: of(&split.test) }
             }
+        }
+    }
+
+    fn test_rows(&self) -> usize {
+        match self {
+            Self::Classes { test, .. } => test.len(),
+            Self::Numbers { test, .. } => test.len(),
         }
     }
 
@@ -291,30 +308,40 @@ pub(crate) fn matrix(values: &[f32], width: usize) -> MatRef<'_, f32> {
 pub enum Comparison {
     /// Better, and the 95 % interval of the difference is above zero.
     Better,
-    /// The interval holds zero, or the accuracies' intervals overlap, or nothing says how far chance goes.
+    /// The interval holds zero, or nothing says how far chance goes.
     Alike,
     /// Worse, and the interval is below zero.
     Worse,
 }
 
-/// Compares two representations at one budget: by the differences over the common draws, or, with
-/// one draw, by the overlap of the two intervals; one R^2 has none, and says nothing.
-///
-/// The interval over draws is for this test split: it does not tell how another one would fall out.
+/// Compares two representations at one budget, pair by pair: the variance of the mean difference is
+/// that over the common test rows plus that over the common draws of labels.
 pub fn compare(learned: &BudgetScore, baseline: &BudgetScore) -> Comparison {
-    let pairs = learned.draws.iter().zip(&baseline.draws);
-    let differences: Vec<f64> = pairs.map(|(learned, baseline)| learned - baseline).collect();
-    let interval = mean_interval(&differences).and_then(|mean| mean.interval).map(|i| (i.low, i.high));
-    let (low, high) = match (interval, learned.interval, baseline.interval) {
-        (Some(interval), _, _) => interval,
-        (None, Some(learned), Some(baseline)) => (learned.0 - baseline.1, learned.1 - baseline.0),
-        _ => (f64::NEG_INFINITY, f64::INFINITY),
-    };
-    match (low > 0.0, high < 0.0) {
-        (true, _) => Comparison::Better,
-        (_, true) => Comparison::Worse,
+    let differences = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a - b).collect::<Vec<f64>>();
+    let rows = differences(&learned.of_rows, &baseline.of_rows);
+    let draws = differences(&learned.draws, &baseline.draws);
+    let error = standard_error(&rows).hypot(if draws.len() > 1 { standard_error(&draws) } else { 0.0 });
+    match normal_interval(average(&draws), error) {
+        Some((low, _)) if low > 0.0 => Comparison::Better,
+        Some((_, high)) if high < 0.0 => Comparison::Worse,
         _ => Comparison::Alike,
     }
+}
+
+fn average(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
+/// The standard deviation (n - 1) of a mean of the values; NaN for fewer than two.
+fn standard_error(values: &[f64]) -> f64 {
+    let mean = average(values);
+    let n = values.len() as f64;
+    (values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (n - 1.0) / n).sqrt()
+}
+
+/// The 95 % interval of a normal mean; none where the error is not known.
+fn normal_interval(mean: f64, error: f64) -> Option<(f64, f64)> {
+    error.is_finite().then_some((mean - 1.96 * error, mean + 1.96 * error))
 }
 
 /// The PCA of the training split, by streaming covariance when the rows are many, else of the matrix.

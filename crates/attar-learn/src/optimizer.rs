@@ -151,7 +151,8 @@ impl Update {
     }
 
     fn apply(&self, parameter: Tensor<1>, gradient: Tensor<1>, moments: &mut Moments) -> Tensor<1> {
-        if parameter.device() == Device::flex() && parameter.dtype() == DType::F32 {
+        let all_f32 = parameter.dtype() == DType::F32 && gradient.dtype() == DType::F32;
+        if all_f32 && parameter.device() == Device::flex() {
             self.apply_in_place(parameter, gradient, moments)
         } else {
             self.apply_by_tensors(parameter, gradient, moments)

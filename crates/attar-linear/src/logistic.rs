@@ -199,8 +199,9 @@ impl Solver<'_> {
             let batch: Vec<_> = active.iter().map(|&i| (problems[i], solvers[i].trial.as_slice())).collect();
             let evaluations = evaluate(&rows, &batch);
             for (&index, evaluation) in active.iter().zip(evaluations) {
-                held_out_losses[index] = evaluation.held_out_loss;
-                solvers[index].tell(evaluation.value, evaluation.gradient);
+                if solvers[index].tell(evaluation.value, evaluation.gradient) {
+                    held_out_losses[index] = evaluation.held_out_loss;
+                }
             }
         }
     }

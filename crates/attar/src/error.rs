@@ -144,8 +144,8 @@ fn learn_help(error: &attar_learn::Error) -> Option<&'static str> {
         OtherRun { .. } => Some("`--overwrite` replaces the run, `--out PATH` writes another one"),
         NonFinite { .. } => Some(
             "the likeliest cause is too large a step: try a tenth of `--learning-rate`, `--clip-norm 1` or \
-             `--warmup-epochs 1`; the next is a feature of huge values: `--scaling standardise`; the last good \
-             checkpoint is kept",
+             `--warmup-epochs 1`; the next is a feature of huge values: `--scaling standardise`; checkpoints \
+             taken before are kept",
         ),
         _ => None,
     }

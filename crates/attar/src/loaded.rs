@@ -1,6 +1,6 @@
 //! The data of a run, opened, split and prepared, with the settings completed for it.
 
-use attar_data::{Labels, Prepared, Preprocessing, Split, open, split};
+use attar_data::{Budget, Dataset, Labels, Prepared, Preprocessing, Split, open, split};
 use attar_learn::CourseProbe;
 use attar_learn::config::Training;
 use attar_linear::LinearProbe;
@@ -38,6 +38,8 @@ impl Loaded {
             labels.check_for_probe(&split.train)?;
         }
         refuse_small_parts(&split)?;
+        refuse_wide_data(&dataset)?;
+        refuse_single_numbers(&dataset, &settings)?;
         Ok(Self { settings, data: Prepared { dataset, preprocessing }, split })
     }
 
@@ -47,7 +49,7 @@ impl Loaded {
         for &objective in self.settings.objectives() {
             for &latent in self.settings.latents() {
                 let first = self.settings.first_repeat.unwrap_or(0);
-                for repeat in first..first + self.settings.repeats() {
+                for repeat in first..first.saturating_add(self.settings.repeats()) {
                     let training = self.settings.training(objective, latent, repeat, self.split.train.len())?;
                     let cell = Cell { objective, latent, repeat, training };
                     if !cells.contains(&cell) {
@@ -90,5 +92,30 @@ fn refuse_small_parts(split: &Split) -> Result<(), CliError> {
                 .with_help("`--train-fraction`, `--validation-fraction` and `--test-fraction` set the shares"))
         }
         None => Ok(()),
+    }
+}
+
+/// Features up to which PCA is a baseline: its covariance is features by features, 2 GiB at this many.
+const MOST_FEATURES: usize = 16_384;
+
+fn refuse_wide_data(dataset: &Dataset) -> Result<(), CliError> {
+    let features = dataset.features();
+    if features <= MOST_FEATURES {
+        return Ok(());
+    }
+    let message = format!("expected at most {MOST_FEATURES} features, got {features}");
+    Err(CliError::input(message).with_help(
+        "the PCA that the code is compared with keeps a number for each pair of features: make the images smaller",
+    ))
+}
+
+/// One number says nothing of how numbers vary, so that no probe can be fitted on it.
+fn refuse_single_numbers(dataset: &Dataset, settings: &Settings) -> Result<(), CliError> {
+    let single = settings.judging()?.budgets.contains(&Budget::Labels(1));
+    match dataset.labels {
+        Some(Labels::Numbers(_)) if single => {
+            Err(CliError::input("`label-budget` must be at least 2 where labels are numbers, got 1"))
+        }
+        _ => Ok(()),
     }
 }

@@ -239,12 +239,7 @@ fn reconstructions(subject: &Subject, pca: &FittedPca, training: &Training) -> R
 }
 
 fn corrupted(clean: &[f32], rows: &[usize], features: usize, subject: &Subject, training: &Training) -> Vec<f32> {
-    let corruption = Corruption {
-        objective: training.objective.clone(),
-        layout: subject.data.dataset.schema.layout,
-        extremes: vec![(0.0, 1.0); features],
-        seed: training.seed,
-    };
+    let corruption = Corruption::of(training, subject.data, &subject.split.train);
     let mut corrupted = clean.to_vec();
     for (row, &sample) in corrupted.chunks_exact_mut(features).zip(rows) {
         corruption.corrupt(0, sample, row, &mut []);
@@ -257,7 +252,7 @@ fn errors(results: &Results, subject: &Subject, pca: &FittedPca) -> Section {
     let total = |errors: &[f64]| errors.iter().sum::<f64>();
     let features = reconstruction.learned.len() as f64;
     let row = |name: &str, errors: &[f64]| {
-        let share = 1.0 - total(errors) / total(&reconstruction.mean);
+        let share = 1.0 - total(errors) / total(&reconstruction.mean).max(f64::MIN_POSITIVE);
         vec![
             name.to_owned(),
             format!("{:.4}", total(errors)),
@@ -364,7 +359,8 @@ fn colouring(labels: Option<&Labels>, rows: &[usize]) -> Colouring {
 
 fn spectrum(results: &Results) -> Section {
     let variances = &results.pca_spectrum;
-    let total: f64 = variances.iter().sum();
+    // Constant data has no variance to share out.
+    let total = variances.iter().sum::<f64>().max(f64::MIN_POSITIVE);
     let kept: Vec<f64> = variances
         .iter()
         .scan(0.0, |sum, variance| {

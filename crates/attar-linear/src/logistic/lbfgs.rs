@@ -71,15 +71,18 @@ impl Lbfgs {
         }
     }
 
-    /// Takes the function's value and gradient at `trial`, and sets the next `trial` or `finished`.
-    pub(super) fn tell(&mut self, value: f64, gradient: Vec<f32>) {
+    /// Takes the function's value and gradient at `trial`, and sets the next `trial` or `finished`; says
+    /// whether the trial is now the point.
+    pub(super) fn tell(&mut self, value: f64, gradient: Vec<f32>) -> bool {
         let first = self.value.is_infinite();
         let bound = self.value + SUFFICIENT * self.step * self.slope + ROUNDING * self.value.abs();
-        if first || value <= bound {
+        let accepted = first || value <= bound;
+        if accepted {
             self.move_to_trial(value, gradient, first);
         } else {
             self.halve();
         }
+        accepted
     }
 
     fn move_to_trial(&mut self, value: f64, gradient: Vec<f32>, first: bool) {

@@ -52,9 +52,17 @@ impl Answer {
         self.claims.iter().all(|claim| claim.holds)
     }
 
+    /// The answer, taken back where a claim under it fails.
+    fn verdict(&self) -> String {
+        match self.holds() {
+            true => self.answer.clone(),
+            false => format!("Not borne out: a claim below fails. What was expected: {}", self.answer),
+        }
+    }
+
     /// As text for a terminal.
     pub(crate) fn text(&self) -> String {
-        let mut text = format!("{}\n\n  Why: {}\n\n  {}\n\n", self.question, self.derivation, self.answer);
+        let mut text = format!("{}\n\n  Why: {}\n\n  {}\n\n", self.question, self.derivation, self.verdict());
         for claim in &self.claims {
             let verdict = if claim.holds { "holds" } else { "FAILS" };
             text.push_str(&format!("  [{verdict}] {}: {:.3} ({})\n", claim.sentence, claim.measured, claim.tolerance));
@@ -72,7 +80,7 @@ impl Answer {
         });
         Section {
             title: self.question.clone(),
-            text: vec![self.derivation.clone(), self.answer.clone()],
+            text: vec![self.derivation.clone(), self.verdict()],
             blocks: vec![Block::Claims(Claims { title: "Claims".into(), claims: claims.collect() })],
         }
     }

@@ -99,8 +99,10 @@ pub(crate) fn run(seed: u64, data_dir: Option<PathBuf>) -> Result<Vec<Kind>, Cli
     };
     let data = Prepared { dataset, preprocessing };
     let mut kinds = kinds();
-    let trainings: Vec<Training> =
-        kinds.iter().flat_map(|kind| (0..REPEATS as u64).map(|repeat| kind.training(seed + repeat))).collect();
+    let trainings: Vec<Training> = kinds
+        .iter()
+        .flat_map(|kind| (0..REPEATS as u64).map(|repeat| kind.training(seed.wrapping_add(repeat))))
+        .collect();
     let bar = crate::progress::bar(trainings.len(), "MNIST");
     let threads = rayon::current_num_threads();
     let sweep = Sweep { data: &data, split: &split, probe: Some(&probe), threads, device: Device::flex() };

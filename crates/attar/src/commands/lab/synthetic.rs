@@ -105,7 +105,9 @@ pub(crate) fn run(seed: u64) -> Result<Sweeps, CliError> {
     let mut kinds = Vec::new();
     for objective in objectives() {
         for latent in LATENTS {
-            kinds.extend((0..REPEATS as u64).map(|repeat| training(objective.clone(), latent, seed + repeat)));
+            kinds.extend(
+                (0..REPEATS as u64).map(|repeat| training(objective.clone(), latent, seed.wrapping_add(repeat))),
+            );
         }
     }
     let bar = crate::progress::bar(kinds.len(), "synthetic");
