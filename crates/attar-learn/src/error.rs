@@ -51,6 +51,12 @@ pub enum Error {
         /// The folder.
         path: PathBuf,
     },
+    /// A folder holds something that no run left.
+    #[error("the folder {path} holds something that is no run, and is left alone")]
+    NotARun {
+        /// The folder.
+        path: PathBuf,
+    },
     /// A run cannot be continued because it is another run.
     #[error("{path} belongs to another run: {what} is {found} there and {wanted} here")]
     OtherRun {

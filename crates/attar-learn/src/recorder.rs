@@ -16,20 +16,31 @@ impl RunFolder {
     /// Makes a new folder; with `overwrite`, in place of what a run left there.
     ///
     /// # Errors
-    /// [`Error::RunExists`] when something is there, without `overwrite` or that is no run.
+    /// [`Error::RunExists`] when a run is there, without `overwrite`; [`Error::NotARun`] when anything else is.
     pub fn create(path: &Path, overwrite: bool) -> Result<Self, Error> {
         let folder = Self(path.to_owned());
-        let is_empty = std::fs::read_dir(path).map_or(true, |mut entries| entries.next().is_none());
-        if !is_empty {
+        if folder.holds_something() {
             // Many a folder that is no run has a `config.toml`.
             let is_run = folder.config().exists() && folder.checkpoints().is_dir();
-            if !overwrite || !is_run {
-                return Err(Error::RunExists { path: path.into() });
+            match (is_run, overwrite) {
+                (false, _) => return Err(Error::NotARun { path: path.into() }),
+                (true, false) => return Err(Error::RunExists { path: path.into() }),
+                (true, true) => std::fs::remove_dir_all(path).map_err(Error::io(path))?,
             }
-            std::fs::remove_dir_all(path).map_err(Error::io(path))?;
         }
         std::fs::create_dir_all(folder.checkpoints()).map_err(Error::io(path))?;
         Ok(folder)
+    }
+
+    /// Whether there is more than a run killed at its very start leaves: an empty folder of
+    /// checkpoints, and a file not yet renamed.
+    fn holds_something(&self) -> bool {
+        let names = |folder: &Path| {
+            let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+            entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect::<Vec<_>>()
+        };
+        let is_left_over = |name: &String| name == "checkpoints" || name.starts_with(".tmp");
+        !names(&self.0).iter().all(is_left_over) || !names(&self.checkpoints()).is_empty()
     }
 
     /// A folder that a run has left.

@@ -82,3 +82,18 @@ fn another_run_is_neither_overwritten_nor_resumed() {
     succeed(folder.path(), &format!("{line} --resume"));
     succeed(folder.path(), &format!("{line} --overwrite --seed 5"));
 }
+
+#[test]
+fn a_folder_that_is_no_run_is_left_alone_and_one_barely_begun_is_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let line = "train synthetic --epochs 1 --latent 3 --draws 1 --label-budget 50 --out run";
+    let run = folder.path().join("run");
+    std::fs::create_dir_all(&run).unwrap();
+    std::fs::write(run.join("config.toml"), "mine = true").unwrap();
+    fail(folder.path(), &format!("{line} --overwrite"), 2, &["no run"]);
+    assert_eq!(std::fs::read_to_string(run.join("config.toml")).unwrap(), "mine = true");
+    // What a kill at the very start leaves.
+    std::fs::remove_file(run.join("config.toml")).unwrap();
+    std::fs::create_dir(run.join("checkpoints")).unwrap();
+    succeed(folder.path(), line);
+}
