@@ -27,6 +27,18 @@ pub enum Error {
         /// The last finite loss before, or NaN when there was none.
         last_finite: f64,
     },
+    /// One training of a sweep failed.
+    #[error("the {objective} training of latent size {latent} with seed {seed}: {source}")]
+    OneOfSweep {
+        /// Its objective.
+        objective: &'static str,
+        /// Its latent size.
+        latent: usize,
+        /// Its seed.
+        seed: u64,
+        /// What happened to it.
+        source: Box<Self>,
+    },
     /// A file could not be read or written.
     #[error("{path}: {source}")]
     Io {
@@ -89,6 +101,9 @@ impl Error {
 
     /// Whether the user's input is at fault, rather than the run.
     pub fn is_input(&self) -> bool {
+        if let Self::OneOfSweep { source, .. } = self {
+            return source.is_input();
+        }
         let broken_code = matches!(self, Self::Linear(attar_linear::Error::NonFinite { .. }));
         !broken_code && !matches!(self, Self::NonFinite { .. } | Self::Io { .. } | Self::Record(_))
     }

@@ -103,7 +103,14 @@ impl Sweep<'_> {
         let mut order: Vec<usize> = (0..trainings.len()).collect();
         order.sort_by_key(|&index| std::cmp::Reverse(self.weights(&trainings[index])));
         on_every_core(self.threads, &order, |index| {
-            let (curves, model) = self.train(&trainings[index])?;
+            let training = &trainings[index];
+            let named = |source| Error::OneOfSweep {
+                objective: training.objective.name(),
+                latent: training.architecture.latent,
+                seed: training.seed,
+                source: Box::new(source),
+            };
+            let (curves, model) = self.train(training).map_err(named)?;
             done(index, &curves, &model)?;
             Ok(curves)
         })

@@ -136,8 +136,9 @@ impl From<attar_learn::Error> for CliError {
 }
 
 fn learn_help(error: &attar_learn::Error) -> Option<&'static str> {
-    use attar_learn::Error::{NonFinite, OtherRun, RunExists};
+    use attar_learn::Error::{NonFinite, OneOfSweep, OtherRun, RunExists};
     match error {
+        OneOfSweep { source, .. } => learn_help(source),
         RunExists { .. } => {
             Some("`--overwrite` replaces the run, `--resume` goes on with it, `--out PATH` writes another one")
         }

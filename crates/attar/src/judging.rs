@@ -83,6 +83,7 @@ pub(crate) struct Machine {
     pub(crate) processor: String,
     pub(crate) threads: usize,
     pub(crate) created: String,
+    /// Of the training, since the last resume if there was one.
     pub(crate) train_seconds: f64,
     pub(crate) judge_seconds: f64,
 }

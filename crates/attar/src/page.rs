@@ -398,7 +398,13 @@ fn made(results: &Results, config: &str) -> Section {
         pair("attar", machine.version.clone()),
         pair("machine", format!("{}, {}, {} threads", machine.processor, machine.system, machine.threads)),
         pair("made", machine.created.clone()),
-        pair("time", format!("{:.1} s training, {:.1} s judging", machine.train_seconds, machine.judge_seconds)),
+        pair(
+            "time",
+            format!(
+                "{:.1} s training (since the last resume, if any), {:.1} s judging",
+                machine.train_seconds, machine.judge_seconds
+            ),
+        ),
         pair("rows", format!("{} training, {} validation, {} test", data.train, data.validation, data.test)),
         pair("data fingerprint", data.fingerprint.clone()),
         pair("widths", results.network.widths.iter().map(usize::to_string).collect::<Vec<_>>().join(" – ")),

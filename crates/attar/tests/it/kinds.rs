@@ -128,3 +128,16 @@ fn a_sweep_has_a_run_for_each_choice_and_goes_on_where_it_was_cut() {
     // A run of the sweep reads the very data of the sweep.
     succeed(folder.path(), "probe sweep/masked-30-1 --json");
 }
+
+#[test]
+fn a_sweep_says_which_training_failed() {
+    let folder = tempfile::tempdir().unwrap();
+    let line =
+        "train synthetic --latent 3,4 --objective vanilla --learning-rate 1e30 --optimizer sgd --epochs 1 --out sweep";
+    crate::fail(
+        folder.path(),
+        line,
+        1,
+        &["vanilla training of latent size", "with seed 0", "the loss became", "--clip-norm"],
+    );
+}
