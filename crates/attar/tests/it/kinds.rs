@@ -141,3 +141,16 @@ fn a_sweep_says_which_training_failed() {
         &["vanilla training of latent size", "with seed 0", "the loss became", "--clip-norm"],
     );
 }
+
+#[test]
+fn what_no_baseline_or_probe_can_take_is_refused_before_training() {
+    let folder = tempfile::tempdir().unwrap();
+    write_table(folder.path());
+    let line =
+        "train table.csv --id-column id --categorical drop --label-column quality --label-budget 1,all --out run";
+    crate::fail(folder.path(), line, 2, &["`label-budget` must be at least 2"]);
+    let wide: String = (0..40).map(|row| format!("{row}{}\n", ",1".repeat(16_384))).collect();
+    std::fs::write(folder.path().join("wide.csv"), wide).unwrap();
+    crate::fail(folder.path(), "train wide.csv --out run", 2, &["at most 16384 features, got 16385"]);
+    assert!(!folder.path().join("run").exists());
+}
