@@ -1,0 +1,147 @@
+//! A chain of dense layers as one operation: loss and every gradient in one pass down and one pass up, without a graph.
+
+use crate::loss::squared_error;
+use crate::reduce::column_sums;
+use crate::{Activation, Buffers, Float, Matrix, product};
+
+/// A dense layer over parameters that someone else owns.
+#[derive(Clone, Copy, Debug)]
+pub struct Dense<'a, T> {
+    /// Row-major `[inputs, outputs]`.
+    pub weight: &'a [T],
+    /// `[outputs]`.
+    pub bias: Option<&'a [T]>,
+    /// Width of what comes in.
+    pub inputs: usize,
+    /// Width of what goes out.
+    pub outputs: usize,
+    /// What follows the layer.
+    pub activation: Activation,
+}
+
+/// The gradients of one layer's parameters, laid out as the parameters.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DenseGradient<T> {
+    /// Of the weight.
+    pub weight: Vec<T>,
+    /// Of the bias; empty where there is none.
+    pub bias: Vec<T>,
+}
+
+/// What a reconstruction is compared with.
+#[derive(Clone, Copy, Debug)]
+pub struct Target<'a, T> {
+    /// Row-major `[samples, outputs of the last layer]`.
+    pub values: &'a [T],
+    /// What each squared error counts, laid out alike; everything counts 1 without it.
+    pub weight: Option<&'a [T]>,
+    /// Multiplies the sum of the squared errors.
+    pub scale: f64,
+}
+
+impl<'a, T: Float> Dense<'a, T> {
+    fn weight(&self) -> Matrix<'a, T> {
+        Matrix::row_major(self.weight, self.outputs)
+    }
+
+    /// The output `[samples, outputs]` for the input `[samples, inputs]`; `slopes` as in
+    /// [`Activation::add_bias_and_apply`].
+    pub fn forward(&self, input: &[T], out: &mut [T], slopes: &mut [T]) {
+        product(out, Matrix::row_major(input, self.inputs), self.weight());
+        self.activation.add_bias_and_apply(out, self.bias, slopes);
+    }
+
+    /// The parameters' gradients from that of the output before its activation.
+    pub fn gradient(&self, input: &[T], of_output: &[T], buffers: &mut Buffers<T>) -> DenseGradient<T> {
+        let mut weight = buffers.take(self.inputs * self.outputs);
+        let of_output = Matrix::row_major(of_output, self.outputs);
+        product(&mut weight, Matrix::row_major(input, self.inputs).transposed(), of_output);
+        let mut bias = buffers.take(self.bias.map_or(0, <[T]>::len));
+        if !bias.is_empty() {
+            column_sums(of_output.values(), &mut bias);
+        }
+        DenseGradient { weight, bias }
+    }
+
+    /// The input's gradient from that of the output before its activation.
+    pub fn input_gradient(&self, of_output: &[T], out: &mut [T]) {
+        product(out, Matrix::row_major(of_output, self.outputs), self.weight().transposed());
+    }
+}
+
+/// The last layer's output for an input of `samples` rows.
+pub fn forward<T: Float>(layers: &[Dense<'_, T>], input: &[T], samples: usize) -> Vec<T> {
+    let mut value = Vec::new();
+    for (index, layer) in layers.iter().enumerate() {
+        let mut output = vec![T::ZERO; samples * layer.outputs];
+        layer.forward(if index == 0 { input } else { &value }, &mut output, &mut []);
+        value = output;
+    }
+    value
+}
+
+/// The target's squared error and the gradients of every layer, first to last.
+pub fn gradients<T: Float>(
+    layers: &[Dense<'_, T>],
+    input: &[T],
+    samples: usize,
+    target: &Target<'_, T>,
+    buffers: &mut Buffers<T>,
+) -> (f64, Vec<DenseGradient<T>>) {
+    let mut passes = Passes::down(layers, input, samples, buffers);
+    let mut gradient = passes.outputs.pop().unwrap_or_default();
+    let loss = squared_error(&mut gradient, target);
+    let gradients = passes.up(layers, gradient, buffers);
+    passes.give(buffers);
+    (loss, gradients)
+}
+
+/// What the pass down leaves for the pass up.
+struct Passes<'a, T> {
+    input: &'a [T],
+    samples: usize,
+    /// Each layer's output.
+    outputs: Vec<Vec<T>>,
+    /// The slopes of each layer's activation, where it keeps them.
+    slopes: Vec<Vec<T>>,
+}
+
+impl<'a, T: Float> Passes<'a, T> {
+    fn down(layers: &[Dense<'_, T>], input: &'a [T], samples: usize, buffers: &mut Buffers<T>) -> Self {
+        let mut passes = Self { input, samples, outputs: Vec::new(), slopes: Vec::new() };
+        for (index, layer) in layers.iter().enumerate() {
+            let mut output = buffers.take(samples * layer.outputs);
+            let mut slopes = buffers.take(if layer.activation.keeps_slopes() { output.len() } else { 0 });
+            layer.forward(passes.input_of(index), &mut output, &mut slopes);
+            passes.outputs.push(output);
+            passes.slopes.push(slopes);
+        }
+        passes
+    }
+
+    fn input_of(&self, layer: usize) -> &[T] {
+        if layer == 0 { self.input } else { &self.outputs[layer - 1] }
+    }
+
+    /// The gradients of every layer from that of the last output.
+    fn up(&self, layers: &[Dense<'_, T>], mut gradient: Vec<T>, buffers: &mut Buffers<T>) -> Vec<DenseGradient<T>> {
+        let mut gradients = Vec::with_capacity(layers.len());
+        for (index, layer) in layers.iter().enumerate().rev() {
+            gradients.push(layer.gradient(self.input_of(index), &gradient, buffers));
+            // Nobody asks for the gradient of the first layer's input.
+            if let Some(before) = index.checked_sub(1) {
+                let mut below = buffers.take(self.samples * layer.inputs);
+                layer.input_gradient(&gradient, &mut below);
+                layers[before].activation.multiply_by_slope(&mut below, &self.outputs[before], &self.slopes[before]);
+                buffers.give(std::mem::replace(&mut gradient, below));
+            }
+        }
+        buffers.give(gradient);
+        gradients.reverse();
+        gradients
+    }
+
+    fn give(self, buffers: &mut Buffers<T>) {
+        self.outputs.into_iter().chain(self.slopes).for_each(|buffer| buffers.give(buffer));
+    }
+}

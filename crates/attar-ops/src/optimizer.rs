@@ -1,0 +1,160 @@
+//! Optimizers as one pass over parameter, gradient and running averages, in place.
+
+use rayon::prelude::*;
+
+use crate::Float;
+use crate::reduce::LaneSum;
+use crate::threads::BLOCK;
+
+/// Values of a block that are worked on at a time, so that their norms are read from the nearest cache.
+const RUN: usize = 512;
+
+/// The factors of one step, the same for every parameter.
+///
+/// With gradient g, parameter p and running averages m (and v): g' = g + `decay` p, then p becomes
+/// (1 - `shrinkage`) p - `rate` times m (gradient descent) or m / (`second_scale` sqrt(v) + epsilon) (Adam).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Update {
+    /// How m and v follow the gradient.
+    pub averages: Averages,
+    /// Multiplies the update.
+    pub rate: f64,
+    /// Added to the gradient, times the parameter: L2 regularisation.
+    pub decay: f64,
+    /// Taken from the parameter, times the parameter: decoupled weight decay (Loshchilov & Hutter 2019).
+    pub shrinkage: f64,
+    /// Multiplies the square root of the second moment: Adam's correction of its bias.
+    pub second_scale: f64,
+}
+
+/// The running averages of an optimizer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Averages {
+    /// m = momentum m + g'; v is not used.
+    Momentum(f64),
+    /// Kingma & Ba (2015), algorithm 1: m = beta_1 m + (1 - beta_1) g', v = beta_2 v + (1 - beta_2) g'^2.
+    Adam {
+        /// Share of the old first moment.
+        beta_1: f64,
+        /// Share of the old second moment.
+        beta_2: f64,
+        /// Keeps the division finite.
+        epsilon: f64,
+    },
+}
+
+/// One parameter with all that a step reads and writes; every slice as long as the parameter.
+#[derive(Debug)]
+pub struct Parameter<'a, T> {
+    /// The parameter's values.
+    pub values: &'a mut [T],
+    /// The loss's gradient by them.
+    pub gradient: &'a [T],
+    /// m.
+    pub first: &'a mut [T],
+    /// v; empty where the averages are [`Averages::Momentum`].
+    pub second: &'a mut [T],
+}
+
+/// Squared Euclidean norms of one parameter in one step.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct SquaredNorms {
+    /// Of the gradient as it was given.
+    pub gradient: f64,
+    /// Of the parameter before the step.
+    pub weight: f64,
+    /// Of what the step added.
+    pub update: f64,
+}
+
+impl Update {
+    /// Does the step.
+    pub fn apply<T: Float>(&self, parameter: Parameter<'_, T>) {
+        self.blocks(parameter, |block| self.on_block(block)).for_each(drop);
+    }
+
+    /// Does the step and gives the norms, in the same pass.
+    pub fn apply_with_norms<T: Float>(&self, parameter: Parameter<'_, T>) -> SquaredNorms {
+        let norms: Vec<SquaredNorms> = self.blocks(parameter, |block| self.on_block_with_norms(block)).collect();
+        norms.into_iter().fold(SquaredNorms::default(), |sum, norms| SquaredNorms {
+            gradient: sum.gradient + norms.gradient,
+            weight: sum.weight + norms.weight,
+            update: sum.update + norms.update,
+        })
+    }
+
+    /// `work` on blocks of the parameter, in their order.
+    fn blocks<'a, T: Float, R: Send>(
+        &self,
+        parameter: Parameter<'a, T>,
+        work: impl Fn(Parameter<'_, T>) -> R + Send + Sync + 'a,
+    ) -> impl IndexedParallelIterator<Item = R> + 'a {
+        let Parameter { values, gradient, first, second } = parameter;
+        let count = values.len().div_ceil(BLOCK);
+        // Without a second moment every block gets an empty one.
+        let second = second.par_chunks_mut(BLOCK).map(Some).chain(rayon::iter::repeat_n((), count).map(|()| None));
+        let slices = values.par_chunks_mut(BLOCK).zip(gradient.par_chunks(BLOCK)).zip(first.par_chunks_mut(BLOCK));
+        slices.zip(second).map(move |(((values, gradient), first), second)| {
+            work(Parameter { values, gradient, first, second: second.unwrap_or_default() })
+        })
+    }
+
+    fn on_block<T: Float>(&self, block: Parameter<'_, T>) {
+        pulp::Arch::new().dispatch(
+            #[inline(always)]
+            || self.on_slices(block.values, block.gradient, block.first, block.second),
+        );
+    }
+
+    fn on_block_with_norms<T: Float>(&self, block: Parameter<'_, T>) -> SquaredNorms {
+        let Parameter { values, gradient, first, second } = block;
+        pulp::Arch::new().dispatch(
+            #[inline(always)]
+            || {
+                let (mut of_gradient, mut of_weight, mut of_update) = Default::default();
+                let _: (&mut LaneSum, &mut LaneSum, &mut LaneSum) = (&mut of_gradient, &mut of_weight, &mut of_update);
+                for start in (0..values.len()).step_by(RUN) {
+                    let run = start..(start + RUN).min(values.len());
+                    let mut before = [T::ZERO; RUN];
+                    let before = &mut before[..run.len()];
+                    before.copy_from_slice(&values[run.clone()]);
+                    let second = second.get_mut(run.clone()).unwrap_or_default();
+                    self.on_slices(&mut values[run.clone()], &gradient[run.clone()], &mut first[run.clone()], second);
+                    of_gradient.add_squares(&gradient[run.clone()]);
+                    of_weight.add_squares(before);
+                    before.iter_mut().zip(&values[run]).for_each(|(before, &after)| *before = after - *before);
+                    of_update.add_squares(before);
+                }
+                SquaredNorms { gradient: of_gradient.total(), weight: of_weight.total(), update: of_update.total() }
+            },
+        )
+    }
+
+    #[inline(always)]
+    fn on_slices<T: Float>(&self, values: &mut [T], gradient: &[T], first: &mut [T], second: &mut [T]) {
+        let of = T::from_f64;
+        let (rate, decay, keep) = (of(self.rate), of(self.decay), of(1.0 - self.shrinkage));
+        let slices = values.iter_mut().zip(gradient).zip(first);
+        match self.averages {
+            Averages::Momentum(momentum) => {
+                let momentum = of(momentum);
+                for ((value, &gradient), first) in slices {
+                    *first = *first * momentum + (gradient + *value * decay);
+                    *value = *value * keep - *first * rate;
+                }
+            }
+            Averages::Adam { beta_1, beta_2, epsilon } => {
+                let (new_1, new_2) = (of(1.0 - beta_1), of(1.0 - beta_2));
+                let (beta_1, beta_2, epsilon) = (of(beta_1), of(beta_2), of(epsilon));
+                let second_scale = of(self.second_scale);
+                for (((value, &gradient), first), second) in slices.zip(second) {
+                    let gradient = gradient + *value * decay;
+                    *first = *first * beta_1 + gradient * new_1;
+                    *second = *second * beta_2 + gradient * gradient * new_2;
+                    let scale = second.sqrt() * second_scale + epsilon;
+                    *value = *value * keep - *first / scale * rate;
+                }
+            }
+        }
+    }
+}
