@@ -77,7 +77,7 @@ impl Layers {
         let mut value = input;
         for (layer, linear) in self.linear.iter().enumerate() {
             if layer > 0 {
-                value = self.activation.apply(value);
+                value = activate(self.activation, value);
             }
             value = linear.forward(value);
         }
@@ -85,15 +85,13 @@ impl Layers {
     }
 }
 
-impl Activation {
-    fn apply(self, input: Tensor<2>) -> Tensor<2> {
-        match self {
-            Self::Identity => input,
-            Self::Relu => activation::relu(input),
-            Self::Gelu => activation::gelu(input),
-            Self::Tanh => activation::tanh(input),
-            Self::Silu => activation::silu(input),
-        }
+fn activate(function: Activation, input: Tensor<2>) -> Tensor<2> {
+    match function {
+        Activation::Identity => input,
+        Activation::Relu => activation::relu(input),
+        Activation::Gelu => activation::gelu(input),
+        Activation::Tanh => activation::tanh(input),
+        Activation::Silu => activation::silu(input),
     }
 }
 

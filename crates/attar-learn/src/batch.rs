@@ -1,5 +1,6 @@
 //! Batches of clean and corrupted rows, and the loss between them.
 
+use attar_ops::Buffers;
 use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, TensorData};
@@ -8,7 +9,7 @@ use rayon::prelude::*;
 use crate::autoencoder::Autoencoder;
 use crate::config::{Objective, Training};
 use crate::corruption::Corruption;
-use crate::dense;
+use crate::host;
 use crate::train::Job;
 
 /// Reads the batches of one training.
@@ -40,32 +41,62 @@ impl<'a> Batches<'a> {
     }
 
     /// The batch of the given rows in `epoch`.
-    pub(crate) fn read(&self, rows: &[usize], epoch: usize) -> Batch {
+    pub(crate) fn read(&self, rows: &[usize], epoch: usize, buffers: &mut Buffers<f32>) -> Batch {
         let features = self.job.data.dataset.features();
-        let mut clean = vec![0.0; rows.len() * features];
-        self.job.data.read(rows, &mut clean);
-        let mut batch = Batch { clean, corrupted: None, weight: None, features };
-        if self.corruption.objective != Objective::Vanilla {
-            batch.corrupt(&self.corruption, rows, epoch);
-        }
+        let count = rows.len() * features;
+        let kept = |wanted: bool, buffers: &mut Buffers<f32>| wanted.then(|| buffers.take(count));
+        let corrupts = self.corruption.objective != Objective::Vanilla;
+        let mut batch = Batch {
+            clean: buffers.take(count),
+            corrupted: kept(corrupts, buffers),
+            weight: kept(self.corruption.is_weighted(), buffers),
+            features,
+        };
+        batch.blocks(rows).for_each(|(rows, clean, corrupted, weight)| {
+            self.job.data.read(rows, clean);
+            if corrupts {
+                corrupted.copy_from_slice(clean);
+                self.corrupt(epoch, rows, corrupted, weight);
+            }
+        });
         batch
+    }
+
+    fn corrupt(&self, epoch: usize, rows: &[usize], corrupted: &mut [f32], weight: &mut [f32]) {
+        let features = self.job.data.dataset.features();
+        for (at, &sample) in rows.iter().enumerate() {
+            let range = at * features..(at + 1) * features;
+            let weight = weight.get_mut(range.clone()).unwrap_or_default();
+            self.corruption.corrupt(epoch, sample, &mut corrupted[range], weight);
+        }
     }
 }
 
+/// Rows that one task reads and corrupts.
+const ROWS: usize = 16;
+
+type Block<'a> = (&'a [usize], &'a mut [f32], &'a mut [f32], &'a mut [f32]);
+
 impl Batch {
-    fn corrupt(&mut self, corruption: &Corruption, rows: &[usize], epoch: usize) {
-        let features = self.features;
-        let mut input = self.clean.clone();
-        let inputs = input.par_chunks_exact_mut(features).zip(rows);
-        if corruption.is_weighted() {
-            let mut weight = vec![1.0; input.len()];
-            let inputs = input.par_chunks_exact_mut(features).zip(weight.par_chunks_exact_mut(features)).zip(rows);
-            inputs.for_each(|((row, weight), &sample)| corruption.corrupt(epoch, sample, row, weight));
-            self.weight = Some(weight);
-        } else {
-            inputs.for_each(|(row, &sample)| corruption.corrupt(epoch, sample, row, &mut []));
-        }
-        self.corrupted = Some(input);
+    /// The rows in blocks, with their part of each array; of an absent one, an empty part.
+    fn blocks<'a>(&'a mut self, rows: &'a [usize]) -> impl IndexedParallelIterator<Item = Block<'a>> {
+        let (blocks, values) = (rows.len().div_ceil(ROWS), ROWS * self.features);
+        let parts = move |array: &'a mut [f32]| {
+            let mut parts: Vec<&mut [f32]> = array.chunks_mut(values.max(1)).collect();
+            parts.resize_with(blocks, Default::default);
+            parts
+        };
+        let clean = parts(&mut self.clean);
+        let corrupted = parts(self.corrupted.as_deref_mut().unwrap_or_default());
+        let weight = parts(self.weight.as_deref_mut().unwrap_or_default());
+        let arrays = clean.into_par_iter().zip(corrupted).zip(weight);
+        rows.par_chunks(ROWS).zip(arrays).map(|(rows, ((clean, corrupted), weight))| (rows, clean, corrupted, weight))
+    }
+
+    /// Gives the arrays back.
+    pub(crate) fn recycle(self, buffers: &mut Buffers<f32>) {
+        let arrays = [Some(self.clean), self.corrupted, self.weight];
+        arrays.into_iter().flatten().for_each(|array| buffers.give(array));
     }
 
     /// What the network is shown.
@@ -74,8 +105,13 @@ impl Batch {
     }
 
     /// The squared error summed over features and samples, times `scale`, and its gradients.
-    pub(crate) fn gradients(&self, model: &Autoencoder, scale: f64) -> (f64, GradientsParams) {
-        dense::gradients(model, self, scale).unwrap_or_else(|| self.gradients_by_autodiff(model, scale))
+    pub(crate) fn gradients(
+        &self,
+        model: &Autoencoder,
+        scale: f64,
+        buffers: &mut Buffers<f32>,
+    ) -> (f64, GradientsParams) {
+        host::gradients(model, self, scale, buffers).unwrap_or_else(|| self.gradients_by_autodiff(model, scale))
     }
 
     /// The same by Burn's autodiff, on any device.

@@ -1,5 +1,6 @@
 //! What determines a training, given the data: plain data, validated by [`Training::validate`].
 
+pub use attar_ops::Activation;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
@@ -59,22 +60,6 @@ impl Architecture {
         };
         [&[self.latent], hidden.as_slice(), &[features]].concat()
     }
-}
-
-/// The function between two layers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Activation {
-    /// `x`: the network stays linear.
-    Identity,
-    /// `max(x, 0)`.
-    Relu,
-    /// `x Phi(x)`, with the error function (Hendrycks & Gimpel 2016, eq. 1).
-    Gelu,
-    /// Hyperbolic tangent.
-    Tanh,
-    /// `x sigmoid(x)` (Elfwing et al. 2017).
-    Silu,
 }
 
 /// What the network reconstructs: always the clean input, from a corrupted one.

@@ -5,8 +5,8 @@
 
 use attar_data::random::{Purpose, stream};
 use attar_data::{Layout, Prepared};
+use attar_ops::{NORMALS, standard_normals};
 use rand::{Rng, RngExt};
-use rand_distr::StandardNormal;
 
 use crate::affine;
 use crate::config::{LossOn, Noise, Objective, Training};
@@ -56,10 +56,7 @@ impl Corruption {
             affine::distort(ranges, [height, width, channels], row, rng);
         }
         if noise.gaussian > 0.0 {
-            let deviation = noise.gaussian as f32;
-            for value in row.iter_mut() {
-                *value += deviation * rng.sample::<f32, _>(StandardNormal);
-            }
+            add_normals(noise.gaussian as f32, row, rng);
         }
         if noise.salt_and_pepper > 0.0 {
             for (value, &(low, high)) in row.iter_mut().zip(&self.extremes) {
@@ -84,26 +81,46 @@ fn extremes(data: &Prepared, rows: &[usize]) -> Vec<(f32, f32)> {
     extremes
 }
 
+fn add_normals(deviation: f32, row: &mut [f32], rng: &mut impl Rng) {
+    let mut bits = [0; NORMALS];
+    for values in row.chunks_mut(NORMALS) {
+        rng.fill(&mut bits);
+        values.iter_mut().zip(standard_normals(&bits)).for_each(|(value, normal)| *value += deviation * normal);
+    }
+}
+
+/// Numbers drawn at a time.
+const DRAWS: usize = 64;
+
 fn mask(probability: f64, loss_on: LossOn, row: &mut [f32], weight: &mut [f32], rng: &mut impl Rng) {
-    for (feature, value) in row.iter_mut().enumerate() {
-        let hidden = chance(probability, rng);
-        if hidden {
-            *value = 0.0;
-        }
-        if let Some(weight) = weight.get_mut(feature) {
+    let below = words_below(probability);
+    let mut bits = [0_u32; DRAWS];
+    for (at, values) in row.chunks_mut(DRAWS).enumerate() {
+        rng.fill(&mut bits[..values.len()]);
+        let weights = weight.get_mut(at * DRAWS..).unwrap_or_default();
+        for (weight, &bits) in weights.iter_mut().zip(&bits[..values.len()]) {
+            let hidden = u64::from(bits) < below;
             let counts = match loss_on {
                 LossOn::All => true,
                 LossOn::Visible => !hidden,
                 LossOn::Hidden => hidden,
             };
-            *weight = f32::from(counts);
+            *weight = f32::from(u8::from(counts));
+        }
+        for (value, &bits) in values.iter_mut().zip(&bits) {
+            *value = if u64::from(bits) < below { 0.0 } else { *value };
         }
     }
 }
 
 /// True with the given probability, to within 2^-32.
 fn chance(probability: f64, rng: &mut impl Rng) -> bool {
-    f64::from(rng.next_u32()) < probability * 4_294_967_296.0
+    u64::from(rng.next_u32()) < words_below(probability)
+}
+
+/// How many of the 2^32 words count as a success.
+fn words_below(probability: f64) -> u64 {
+    (probability * 4_294_967_296.0).ceil() as u64
 }
 
 #[cfg(test)]

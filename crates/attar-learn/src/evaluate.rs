@@ -4,7 +4,7 @@ use attar_data::Prepared;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::autoencoder::{Autoencoder, Layers};
-use crate::dense;
+use crate::host::HostLayers;
 
 /// Rows that go through the network at a time; fixed, so that results do not depend on the machine.
 const BLOCK: usize = 512;
@@ -68,8 +68,8 @@ pub fn forward(model: &Autoencoder, input: &[f32], features: usize, device: &Dev
 
 /// The output of one part of the network, in the host's memory where that is where it lives.
 fn run(layers: &Layers, input: &[f32], width: usize, device: &Device) -> Vec<f32> {
-    match dense::host_layers(layers) {
-        Some(layers) => dense::forward(&layers, input),
+    match HostLayers::of(layers) {
+        Some(layers) => layers.forward(input),
         None => {
             let input = TensorData::new(input.to_vec(), [input.len() / width, width]);
             layers.forward(Tensor::from_data(input, device)).into_data().iter::<f32>().collect()

@@ -1,16 +1,15 @@
 //! Autoencoders: objectives, training loop, checkpoints, sweeps, and the judging of their codes.
 
-mod activation;
 mod affine;
 mod autoencoder;
 mod batch;
 pub mod checkpoint;
 pub mod config;
 mod corruption;
-mod dense;
 mod error;
 pub mod evaluate;
 mod file;
+mod host;
 pub mod judge;
 pub mod model_file;
 mod optimizer;

@@ -1,5 +1,6 @@
 //! One optimizer step: gradients in, the module back with new parameters.
 
+use attar_ops::{Averages, Buffers, Parameter, Update};
 use burn::module::{Module, ModuleMapper, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{DType, Device, Tensor, TensorData};
@@ -32,17 +33,19 @@ pub struct Moments {
 impl Optimizer {
     /// Updates every parameter that has a gradient.
     ///
-    /// The module is taken by value: its parameters then have one owner and are updated in place.
+    /// The module is taken by value: its parameters then have one owner and are updated in place. The gradients'
+    /// memory goes to `buffers`, for the next step's.
     pub fn step<M: Module>(
         &self,
         state: &mut OptimizerState,
         learning_rate: f64,
         module: M,
         gradients: GradientsParams,
+        buffers: &mut Buffers<f32>,
     ) -> M {
         state.steps += 1;
-        let update = Update::new(self, learning_rate, state.steps);
-        module.map(&mut Stepper { update, gradients, moments: &mut state.moments, parameter: 0 })
+        let update = update(self, learning_rate, state.steps);
+        module.map(&mut Stepper { update, gradients, moments: &mut state.moments, buffers, parameter: 0 })
     }
 }
 
@@ -79,6 +82,7 @@ struct Stepper<'a> {
     update: Update,
     gradients: GradientsParams,
     moments: &'a mut Vec<Moments>,
+    buffers: &'a mut Buffers<f32>,
     parameter: usize,
 }
 
@@ -88,7 +92,7 @@ impl ModuleMapper for Stepper<'_> {
         self.parameter += 1;
         if self.moments.len() == index {
             let device = parameter.lazy_device().inner();
-            self.moments.push(Moments::zero(self.update.rule, parameter.lazy_shape().num_elements(), &device));
+            self.moments.push(Moments::zero(self.update.averages, parameter.lazy_shape().num_elements(), &device));
         }
         let Some(gradient) = self.gradients.remove::<D>(parameter.id) else {
             return parameter;
@@ -97,132 +101,104 @@ impl ModuleMapper for Stepper<'_> {
         parameter.map(|value| {
             let shape = value.shape();
             let value = value.inner().flatten(0, D - 1);
-            let value = self.update.apply(value, gradient.flatten(0, D - 1), moments);
+            let value = apply(&self.update, value, gradient.flatten(0, D - 1), moments, self.buffers);
             Tensor::from_inner(value.reshape(shape)).require_grad()
         })
     }
 }
 
 impl Moments {
-    fn zero(rule: Rule, parameters: usize, device: &Device) -> Self {
-        let second = if rule == Rule::Sgd { 0 } else { parameters };
+    fn zero(averages: Averages, parameters: usize, device: &Device) -> Self {
+        let second = if matches!(averages, Averages::Momentum(_)) { 0 } else { parameters };
         Self { first: Tensor::zeros([parameters], device), second: Tensor::zeros([second], device) }
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Rule {
-    Sgd,
-    Adam,
+/// The factors of the `step`th step, from 1.
+fn update(optimizer: &Optimizer, learning_rate: f64, step: usize) -> Update {
+    let plain = Update {
+        averages: Averages::Momentum(0.0),
+        rate: learning_rate,
+        decay: 0.0,
+        shrinkage: 0.0,
+        second_scale: 1.0,
+    };
+    let step = step as f64;
+    let adam = Update {
+        averages: Averages::Adam { beta_1: BETA_1, beta_2: BETA_2, epsilon: EPSILON },
+        rate: learning_rate / (1.0 - BETA_1.powf(step)),
+        second_scale: 1.0 / (1.0 - BETA_2.powf(step)).sqrt(),
+        ..plain
+    };
+    match *optimizer {
+        Optimizer::Sgd { momentum, weight_decay } => {
+            Update { averages: Averages::Momentum(momentum), decay: weight_decay, ..plain }
+        }
+        Optimizer::Adam { weight_decay } => Update { decay: weight_decay, ..adam },
+        Optimizer::AdamW { weight_decay } => Update { shrinkage: learning_rate * weight_decay, ..adam },
+    }
 }
 
-/// The factors of one step, the same for every parameter.
-#[derive(Clone, Copy)]
-struct Update {
-    rule: Rule,
-    /// Multiplies the update.
-    rate: f64,
-    /// Momentum of gradient descent.
-    momentum: f64,
-    /// Added to the gradient, times the parameter.
-    decay: f64,
-    /// Taken from the parameter, times the parameter.
-    shrinkage: f64,
-    /// Multiplies the square root of the second moment.
-    second_scale: f64,
+/// The step in one pass over the memory where the tensors live in the host's, by tensor operations elsewhere.
+fn apply(
+    update: &Update,
+    parameter: Tensor<1>,
+    gradient: Tensor<1>,
+    moments: &mut Moments,
+    buffers: &mut Buffers<f32>,
+) -> Tensor<1> {
+    let all_f32 = parameter.dtype() == DType::F32 && gradient.dtype() == DType::F32;
+    if all_f32 && parameter.device() == Device::flex() {
+        apply_in_place(update, parameter, gradient, moments, buffers)
+    } else {
+        apply_by_tensors(update, parameter, gradient, moments)
+    }
 }
 
-impl Update {
-    fn new(optimizer: &Optimizer, learning_rate: f64, step: usize) -> Self {
-        let plain =
-            Self { rule: Rule::Sgd, rate: learning_rate, momentum: 0.0, decay: 0.0, shrinkage: 0.0, second_scale: 1.0 };
-        let step = step as f64;
-        let adam = Self {
-            rule: Rule::Adam,
-            rate: learning_rate / (1.0 - BETA_1.powf(step)),
-            second_scale: 1.0 / (1.0 - BETA_2.powf(step)).sqrt(),
-            ..plain
-        };
-        match *optimizer {
-            Optimizer::Sgd { momentum, weight_decay } => Self { momentum, decay: weight_decay, ..plain },
-            Optimizer::Adam { weight_decay } => Self { decay: weight_decay, ..adam },
-            Optimizer::AdamW { weight_decay } => Self { shrinkage: learning_rate * weight_decay, ..adam },
+/// The formulas as tensor operations, on any device.
+fn apply_by_tensors(update: &Update, parameter: Tensor<1>, gradient: Tensor<1>, moments: &mut Moments) -> Tensor<1> {
+    let gradient = gradient + parameter.clone().mul_scalar(update.decay);
+    let parameter = parameter.mul_scalar(1.0 - update.shrinkage);
+    match update.averages {
+        Averages::Momentum(momentum) => {
+            moments.first = moments.first.clone().mul_scalar(momentum) + gradient;
+            parameter - moments.first.clone().mul_scalar(update.rate)
+        }
+        Averages::Adam { beta_1, beta_2, epsilon } => {
+            moments.first = moments.first.clone().mul_scalar(beta_1) + gradient.clone().mul_scalar(1.0 - beta_1);
+            moments.second = moments.second.clone().mul_scalar(beta_2) + gradient.square().mul_scalar(1.0 - beta_2);
+            let scale = moments.second.clone().sqrt().mul_scalar(update.second_scale).add_scalar(epsilon);
+            parameter - (moments.first.clone() / scale).mul_scalar(update.rate)
         }
     }
+}
 
-    fn apply(&self, parameter: Tensor<1>, gradient: Tensor<1>, moments: &mut Moments) -> Tensor<1> {
-        let all_f32 = parameter.dtype() == DType::F32 && gradient.dtype() == DType::F32;
-        if all_f32 && parameter.device() == Device::flex() {
-            self.apply_in_place(parameter, gradient, moments)
-        } else {
-            self.apply_by_tensors(parameter, gradient, moments)
-        }
+fn apply_in_place(
+    update: &Update,
+    parameter: Tensor<1>,
+    gradient: Tensor<1>,
+    moments: &mut Moments,
+    buffers: &mut Buffers<f32>,
+) -> Tensor<1> {
+    let device = parameter.device();
+    let mut parameter = parameter.into_data();
+    let gradient = gradient.into_data();
+    let mut first = take(&mut moments.first, &device);
+    let mut second = take(&mut moments.second, &device);
+    if let (Ok(values), Ok(gradient), Ok(first), Ok(second)) = (
+        parameter.as_mut_slice::<f32>(),
+        gradient.as_slice::<f32>(),
+        first.as_mut_slice::<f32>(),
+        second.as_mut_slice::<f32>(),
+    ) {
+        update.apply(Parameter { values, gradient, first, second });
     }
-
-    /// The formulas as tensor operations, on any device.
-    fn apply_by_tensors(&self, parameter: Tensor<1>, gradient: Tensor<1>, moments: &mut Moments) -> Tensor<1> {
-        let gradient = gradient + parameter.clone().mul_scalar(self.decay);
-        let parameter = parameter.mul_scalar(1.0 - self.shrinkage);
-        match self.rule {
-            Rule::Sgd => {
-                moments.first = moments.first.clone().mul_scalar(self.momentum) + gradient;
-                parameter - moments.first.clone().mul_scalar(self.rate)
-            }
-            Rule::Adam => {
-                moments.first = moments.first.clone().mul_scalar(BETA_1) + gradient.clone().mul_scalar(1.0 - BETA_1);
-                moments.second = moments.second.clone().mul_scalar(BETA_2) + gradient.square().mul_scalar(1.0 - BETA_2);
-                let scale = moments.second.clone().sqrt().mul_scalar(self.second_scale).add_scalar(EPSILON);
-                parameter - (moments.first.clone() / scale).mul_scalar(self.rate)
-            }
-        }
+    moments.first = Tensor::from_data(first, &device);
+    moments.second = Tensor::from_data(second, &device);
+    if let Ok(gradient) = gradient.try_into_vec() {
+        buffers.give(gradient);
     }
-
-    /// The same in one pass over the memory, where tensors live in the host's.
-    fn apply_in_place(&self, parameter: Tensor<1>, gradient: Tensor<1>, moments: &mut Moments) -> Tensor<1> {
-        let device = parameter.device();
-        let mut parameter = parameter.into_data();
-        let gradient = gradient.into_data();
-        let mut first = take(&mut moments.first, &device);
-        let mut second = take(&mut moments.second, &device);
-        if let (Ok(parameter), Ok(gradient), Ok(first), Ok(second)) = (
-            parameter.as_mut_slice::<f32>(),
-            gradient.as_slice::<f32>(),
-            first.as_mut_slice::<f32>(),
-            second.as_mut_slice::<f32>(),
-        ) {
-            pulp::Arch::new().dispatch(|| self.apply_to_slices(parameter, gradient, first, second));
-        }
-        moments.first = Tensor::from_data(first, &device);
-        moments.second = Tensor::from_data(second, &device);
-        Tensor::from_data(parameter, &device)
-    }
-
-    #[inline(always)]
-    fn apply_to_slices(&self, parameter: &mut [f32], gradient: &[f32], first: &mut [f32], second: &mut [f32]) {
-        let (rate, decay, keep) = (self.rate as f32, self.decay as f32, 1.0 - self.shrinkage as f32);
-        let values = parameter.iter_mut().zip(gradient).zip(first);
-        match self.rule {
-            Rule::Sgd => {
-                let momentum = self.momentum as f32;
-                for ((parameter, gradient), first) in values {
-                    *first = *first * momentum + (gradient + *parameter * decay);
-                    *parameter = *parameter * keep - *first * rate;
-                }
-            }
-            Rule::Adam => {
-                let (beta_1, beta_2, epsilon) = (BETA_1 as f32, BETA_2 as f32, EPSILON as f32);
-                let (new_1, new_2) = ((1.0 - BETA_1) as f32, (1.0 - BETA_2) as f32);
-                let second_scale = self.second_scale as f32;
-                for (((parameter, gradient), first), second) in values.zip(second) {
-                    let gradient = gradient + *parameter * decay;
-                    *first = *first * beta_1 + gradient * new_1;
-                    *second = *second * beta_2 + gradient * gradient * new_2;
-                    let scale = second.sqrt() * second_scale + epsilon;
-                    *parameter = *parameter * keep - *first / scale * rate;
-                }
-            }
-        }
-    }
+    Tensor::from_data(parameter, &device)
 }
 
 /// The values of a tensor that nothing else holds then, so that they move instead of being copied.
@@ -246,14 +222,15 @@ mod tests {
             let device = Device::flex();
             let tensor = |values: Vec<f32>| Tensor::<1>::from_data(TensorData::new(values, [37]), &device);
             let start = || tensor((0..37).map(|i| (i as f32 * 0.7).sin()).collect());
-            let rule = Update::new(&optimizer, 0.1, 1).rule;
-            let (mut of_slices, mut of_tensors) = (Moments::zero(rule, 37, &device), Moments::zero(rule, 37, &device));
+            let averages = update(&optimizer, 0.1, 1).averages;
+            let (mut of_slices, mut of_tensors) =
+                (Moments::zero(averages, 37, &device), Moments::zero(averages, 37, &device));
             let (mut slices, mut tensors) = (start(), start());
             for step in 1..=9 {
-                let update = Update::new(&optimizer, 0.1, step);
+                let update = update(&optimizer, 0.1, step);
                 let gradient = || tensor((0..37).map(|i| (i as f32 * 1.3 + step as f32).cos()).collect());
-                slices = update.apply_in_place(slices, gradient(), &mut of_slices);
-                tensors = update.apply_by_tensors(tensors, gradient(), &mut of_tensors);
+                slices = apply_in_place(&update, slices, gradient(), &mut of_slices, &mut Buffers::default());
+                tensors = apply_by_tensors(&update, tensors, gradient(), &mut of_tensors);
             }
             let difference: f32 = (slices - tensors).abs().max().into_scalar();
             assert!(difference < 1e-6, "{optimizer:?}: {difference}");

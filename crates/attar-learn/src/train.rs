@@ -2,6 +2,7 @@
 
 use attar_data::random::{Purpose, permutation, stream};
 use attar_data::{Prepared, Split};
+use attar_ops::{Buffers, awake};
 use burn::module::Module;
 use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::Device;
@@ -101,14 +102,13 @@ pub fn train(job: &Job, mut state: State, observer: &mut dyn Observer) -> Result
     if state.optimizer.steps == 0 {
         state.report(job, f64::NAN, observer)?;
     }
+    let mut buffers = Buffers::default();
     while state.epoch < config.epochs {
         let (epoch, order) = (state.epoch + 1, job.order(state.epoch + 1));
         for rows in order.chunks(config.batch_size).skip(state.batches) {
             let rate = config.schedule.rate(config.learning_rate, state.optimizer.steps, steps);
-            let (loss, gradients) = gradients(&batches, &state.model, rows, epoch);
-            state.refuse_non_finite(loss, state.optimizer.steps + 1, epoch)?;
-            state.model = config.optimizer.step(&mut state.optimizer, rate, state.model, gradients);
-            state.record(loss, rows.len());
+            let loss;
+            (state, loss) = awake(|| step(&batches, state, rows, rate, &mut buffers))?;
             let step = state.optimizer.steps;
             let report = StepReport { epoch, step, loss, learning_rate: rate, samples: rows.len() };
             observer.step(&report, &state)?;
@@ -119,18 +119,52 @@ pub fn train(job: &Job, mut state: State, observer: &mut dyn Observer) -> Result
     Ok(state)
 }
 
+/// One optimizer step on the given rows, and their loss before it.
+fn step(
+    batches: &Batches,
+    mut state: State,
+    rows: &[usize],
+    learning_rate: f64,
+    buffers: &mut Buffers<f32>,
+) -> Result<(State, f64), Error> {
+    let (loss, gradients) = gradients(batches, &state.model, rows, state.epoch + 1, buffers);
+    state.refuse_non_finite(loss, state.optimizer.steps + 1, state.epoch + 1)?;
+    let optimizer = &batches.config().optimizer;
+    state.model = optimizer.step(&mut state.optimizer, learning_rate, state.model, gradients, buffers);
+    state.record(loss, rows.len());
+    Ok((state, loss))
+}
+
 /// Loss and gradients of one batch of N samples, in `accumulation` micro-batches: each adds its sum
 /// over samples divided by N, so that together they are the gradient of the batch's mean loss.
-fn gradients(batches: &Batches, model: &Autoencoder, rows: &[usize], epoch: usize) -> (f64, GradientsParams) {
+fn gradients(
+    batches: &Batches,
+    model: &Autoencoder,
+    rows: &[usize],
+    epoch: usize,
+    buffers: &mut Buffers<f32>,
+) -> (f64, GradientsParams) {
     let config = batches.config();
-    let mut accumulator = GradientsAccumulator::new();
-    let mut total = 0.0;
-    for rows_k in rows.chunks(rows.len().div_ceil(config.accumulation)) {
-        let (loss, gradients) = batches.read(rows_k, epoch).gradients(model, 1.0 / rows.len() as f64);
-        accumulator.accumulate(model, gradients);
-        total += loss;
-    }
-    let mut gradients = accumulator.grads();
+    let scale = 1.0 / rows.len() as f64;
+    let micro_batches = rows.chunks(rows.len().div_ceil(config.accumulation));
+    let mut of_one = |rows: &[usize]| {
+        let batch = batches.read(rows, epoch, buffers);
+        let result = batch.gradients(model, scale, buffers);
+        batch.recycle(buffers);
+        result
+    };
+    let (total, mut gradients) = if config.accumulation == 1 {
+        of_one(rows)
+    } else {
+        let mut accumulator = GradientsAccumulator::new();
+        let mut total = 0.0;
+        for rows in micro_batches {
+            let (loss, gradients) = of_one(rows);
+            accumulator.accumulate(model, gradients);
+            total += loss;
+        }
+        (total, accumulator.grads())
+    };
     if let Some(largest) = config.clip_norm {
         let norm = gradient_norm(model, &gradients);
         if norm > largest {

@@ -2,21 +2,29 @@
 
 mod activation;
 mod buffers;
+pub mod burn;
+mod cross_entropy;
 mod float;
+mod layer_norm;
 mod loss;
 mod matrix;
 pub mod naive;
 pub mod network;
+mod normal;
 mod optimizer;
 mod product;
 mod reduce;
+mod rows;
 mod threads;
 
 pub use activation::Activation;
 pub use buffers::Buffers;
+pub use cross_entropy::{LabelOutOfRange, cross_entropy};
 pub use float::Float;
+pub use layer_norm::{LayerNormGradient, Moments, layer_norm, layer_norm_backward};
 pub use loss::squared_error;
 pub use matrix::Matrix;
+pub use normal::{NORMALS, standard_normals};
 pub use optimizer::{Averages, Parameter, SquaredNorms, Update};
 pub use product::product;
 pub use reduce::column_sums;

@@ -31,3 +31,81 @@ pub fn slope(kind: Activation, x: f64) -> f64 {
     }
     (activation(kind, x + 1e-5) - activation(kind, x - 1e-5)) / 2e-5
 }
+
+/// `scale * sum of weight * (output - target)^2`; every weight is 1 where there are none.
+pub fn squared_error<T: Float>(output: &[T], target: &[T], weight: Option<&[T]>, scale: f64) -> f64 {
+    let weight = |at: usize| weight.map_or(1.0, |weight| weight[at].to_f64());
+    let errors = output.iter().zip(target).map(|(output, target)| output.to_f64() - target.to_f64());
+    scale * errors.enumerate().map(|(at, error)| weight(at) * error.powi(2)).sum::<f64>()
+}
+
+/// The gradient of [`squared_error`] by the output.
+pub fn squared_error_gradient<T: Float>(output: &[T], target: &[T], weight: Option<&[T]>, scale: f64) -> Vec<f64> {
+    let weight = |at: usize| weight.map_or(1.0, |weight| weight[at].to_f64());
+    let errors = output.iter().zip(target).map(|(output, target)| output.to_f64() - target.to_f64());
+    errors.enumerate().map(|(at, error)| 2.0 * scale * weight(at) * error).collect()
+}
+
+/// `scale * sum over rows of -ln softmax(row)[label]`, and its gradient by the logits.
+pub fn cross_entropy<T: Float>(logits: Matrix<'_, T>, labels: &[u32], scale: f64) -> (f64, Vec<f64>) {
+    let (mut loss, mut gradient) = (0.0, Vec::new());
+    for (row, &label) in labels.iter().enumerate() {
+        let logit = |class| logits.at(row, class).to_f64();
+        // Each class by how much more or less likely it is than another one: nothing overflows, nothing cancels.
+        let sum = |class| (0..logits.columns()).map(|other| (logit(other) - logit(class)).exp()).sum::<f64>();
+        loss += scale * sum(label as usize).ln();
+        let others = (0..logits.columns()).filter(|&class| class != label as usize);
+        let of_label = -others.map(|class| 1.0 / sum(class)).sum::<f64>();
+        let of = |class| if class == label as usize { of_label } else { 1.0 / sum(class) };
+        gradient.extend((0..logits.columns()).map(|class| scale * of(class)));
+    }
+    (loss, gradient)
+}
+
+/// Each row's values less their mean, over the square root of their variance and `epsilon`; and that root.
+fn normalised<T: Float>(input: Matrix<'_, T>, row: usize, epsilon: f64) -> (Vec<f64>, f64) {
+    let values: Vec<f64> = (0..input.columns()).map(|column| input.at(row, column).to_f64()).collect();
+    let mean = values.iter().sum::<f64>() / values.len() as f64;
+    let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / values.len() as f64;
+    let deviation = (variance + epsilon).sqrt();
+    (values.iter().map(|value| (value - mean) / deviation).collect(), deviation)
+}
+
+/// Layer normalisation over each row, row-major.
+pub fn layer_norm<T: Float>(input: Matrix<'_, T>, gamma: &[T], beta: &[T], epsilon: f64) -> Vec<f64> {
+    let mut out = Vec::new();
+    for row in 0..input.rows() {
+        let (values, _) = normalised(input, row, epsilon);
+        let parameters = gamma.iter().zip(beta);
+        out.extend(values.iter().zip(parameters).map(|(value, (gamma, beta))| value * gamma.to_f64() + beta.to_f64()));
+    }
+    out
+}
+
+/// The gradients of [`layer_norm`] by input, gamma and beta, from that of the output: each by the whole Jacobian.
+pub fn layer_norm_gradients<T: Float>(
+    input: Matrix<'_, T>,
+    gamma: &[T],
+    epsilon: f64,
+    of_output: &[T],
+) -> [Vec<f64>; 3] {
+    let columns = input.columns();
+    let (mut of_input, mut of_gamma, mut of_beta) = (Vec::new(), vec![0.0; columns], vec![0.0; columns]);
+    for row in 0..input.rows() {
+        let (values, deviation) = normalised(input, row, epsilon);
+        let gradient = |column: usize| of_output[row * columns + column].to_f64();
+        let jacobian = |out: usize, by: usize| {
+            let same = if out == by { 1.0 } else { 0.0 };
+            (same - (1.0 + values[out] * values[by]) / columns as f64) / deviation
+        };
+        of_input
+            .extend((0..columns).map(|by| {
+                (0..columns).map(|out| gradient(out) * gamma[out].to_f64() * jacobian(out, by)).sum::<f64>()
+            }));
+        for column in 0..columns {
+            of_gamma[column] += gradient(column) * values[column];
+            of_beta[column] += gradient(column);
+        }
+    }
+    [of_input, of_gamma, of_beta]
+}

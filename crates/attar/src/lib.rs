@@ -29,5 +29,7 @@ pub use attar_doctor as doctor;
 pub use attar_learn as learn;
 /// PCA and probes: all that has a closed form or a convex optimum.
 pub use attar_linear as linear;
+/// Fused operations on the CPU.
+pub use attar_ops as ops;
 /// Charts and one self-contained HTML page.
 pub use attar_report as report;

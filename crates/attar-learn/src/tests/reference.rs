@@ -1,6 +1,7 @@
 //! The course's reference vectors, made with PyTorch: `tests/reference/README.md`.
 
 use attar_linear::FittedLinearProbe;
+use attar_ops::Buffers;
 use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::Device;
@@ -10,9 +11,10 @@ use safetensors::tensor::SafeTensors;
 use crate::autoencoder::Autoencoder;
 use crate::batch::Batch;
 use crate::config::{Activation, Optimizer};
+use crate::evaluate;
+use crate::host::{self, HostLayers};
 use crate::model_file::{Array, arrays, from_arrays};
 use crate::optimizer::OptimizerState;
-use crate::{dense, evaluate};
 
 const BYTES: &[u8] = include_bytes!("../../tests/reference/course.safetensors");
 const EXPECTED: &str = include_str!("../../tests/reference/course.json");
@@ -72,7 +74,7 @@ type Gradients = fn(&Batch, &Autoencoder) -> (f64, GradientsParams);
 
 /// Both ways to a gradient: in one operation, and by autodiff.
 const WAYS: [(&str, Gradients); 2] = [
-    ("one operation", |batch, model| dense::gradients(model, batch, 0.5).unwrap()),
+    ("one operation", |batch, model| host::gradients(model, batch, 0.5, &mut Buffers::default()).unwrap()),
     ("autodiff", |batch, model| batch.gradients_by_autodiff(model, 0.5)),
 ];
 
@@ -81,7 +83,8 @@ fn gradient_arrays(model: &Autoencoder, gradients: GradientsParams) -> Vec<Array
     // A step of gradient descent with rate 1 takes the gradient from the weights.
     let before = arrays(model);
     let sgd = Optimizer::Sgd { momentum: 0.0, weight_decay: 0.0 };
-    let after = arrays(&sgd.step(&mut OptimizerState::default(), 1.0, model.clone(), gradients));
+    let after =
+        arrays(&sgd.step(&mut OptimizerState::default(), 1.0, model.clone(), gradients, &mut Buffers::default()));
     let difference = |(before, after): (Array, Array)| {
         let values = before.values.iter().zip(&after.values).map(|(b, a)| b - a).collect();
         Array { values, ..before }
@@ -124,7 +127,8 @@ fn check_step(objective: &str, batch: &Batch) {
     let sgd = Optimizer::Sgd { momentum: 0.0, weight_decay: 0.0 };
     for (way, gradients) in WAYS {
         let (_, gradients) = gradients(batch, &model);
-        let after = arrays(&sgd.step(&mut OptimizerState::default(), 1.0, model.clone(), gradients));
+        let after =
+            arrays(&sgd.step(&mut OptimizerState::default(), 1.0, model.clone(), gradients, &mut Buffers::default()));
         check_arrays(&format!("{objective} by {way}"), &after, &group(&format!("{objective}.after.")), 1.0);
         check_close(way, &after[0].values[2..6], &expected(&[objective, "encoder0_weight_after_flat_2_6"]));
     }
@@ -147,8 +151,7 @@ fn a_masked_step_is_pytorchs() {
 fn an_untrained_probe_over_an_untrained_encoder_has_the_courses_accuracy() {
     let device = Device::flex();
     let model = model("probe.model.", &device);
-    let layers = dense::host_layers(&model.encoder).unwrap();
-    let codes = dense::forward(&layers, &values("probe.x"));
+    let codes = HostLayers::of(&model.encoder).unwrap().forward(&values("probe.x"));
     let tensors = SafeTensors::deserialize(BYTES).unwrap();
     let labels = tensors.tensor("probe.y").unwrap();
     let (labels, _) = labels.data().as_chunks::<8>();

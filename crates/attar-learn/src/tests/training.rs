@@ -12,7 +12,7 @@ use crate::config::{Activation, Architecture, Decay, LossOn, Noise, Objective, O
 use crate::model_file::{Array, arrays, from_arrays};
 use crate::optimizer::OptimizerState;
 use crate::train::{EpochReport, Job, Observer, State, StepReport, train};
-use crate::{Autoencoder, Error, checkpoint, dense, model_file};
+use crate::{Autoencoder, Error, checkpoint, host, model_file};
 
 const FEATURES: usize = 9;
 
@@ -82,12 +82,21 @@ fn one_operation_and_autodiff_agree_for_every_activation_and_weight() {
             config.objective = Objective::Masked { probability: 0.4, loss_on };
             let job = job(&data, &split, &config);
             let model = job.start().model;
-            let batch = Batches::new(&job).read(&rows, 2);
-            let (loss, gradients) = dense::gradients(&model, &batch, 0.25).unwrap();
+            let mut buffers = Buffers::default();
+            let batch = Batches::new(&job).read(&rows, 2, &mut buffers);
+            let (loss, gradients) = host::gradients(&model, &batch, 0.25, &mut buffers).unwrap();
             let (reference_loss, reference) = batch.gradients_by_autodiff(&model, 0.25);
             assert!((loss - reference_loss).abs() < 1e-5 * reference_loss, "{activation:?}: {loss}");
             let sgd = Optimizer::Sgd { momentum: 0.0, weight_decay: 0.0 };
-            let step = |gradients| arrays(&sgd.step(&mut OptimizerState::default(), 1.0, model.clone(), gradients));
+            let step = |gradients| {
+                arrays(&sgd.step(
+                    &mut OptimizerState::default(),
+                    1.0,
+                    model.clone(),
+                    gradients,
+                    &mut Buffers::default(),
+                ))
+            };
             let difference = largest_difference(&step(gradients), &step(reference));
             assert!(difference < 1e-5, "{activation:?} {loss_on:?}: {difference}");
         }
@@ -102,10 +111,10 @@ fn check_optimizer(ours: Optimizer, mut burns: ModuleOptimizer) {
     let (mut state, mut mine, mut theirs) = (OptimizerState::default(), job.start().model, job.start().model);
     for step in 0..12 {
         let gradients = |model: &Autoencoder| -> GradientsParams {
-            batches.read(&[step, step + 3, step + 9], 1).gradients_by_autodiff(model, 0.3).1
+            batches.read(&[step, step + 3, step + 9], 1, &mut Buffers::default()).gradients_by_autodiff(model, 0.3).1
         };
         let of_mine = gradients(&mine);
-        mine = ours.step(&mut state, 0.05, mine, of_mine);
+        mine = ours.step(&mut state, 0.05, mine, of_mine, &mut Buffers::default());
         let of_theirs = gradients(&theirs);
         theirs = burns.step(0.05, theirs, of_theirs);
     }

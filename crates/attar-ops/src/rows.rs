@@ -1,0 +1,86 @@
+//! What is needed of one row at a time, in fixed lanes: it vectorises, and its order is the same everywhere.
+
+use crate::Float;
+use crate::threads::BLOCK;
+
+const LANES: usize = 16;
+/// Terms that are summed in their own precision before they go into an `f64`.
+const RUN: usize = 256;
+
+/// How many rows one task takes: enough that what it keeps for each column is little beside them.
+pub(crate) fn rows_of_a_block(columns: usize) -> usize {
+    (BLOCK / columns.max(1)).max(16)
+}
+
+/// The largest value; NaN is passed over, and of nothing it is minus infinity.
+#[inline(always)]
+pub(crate) fn largest<T: Float>(row: &[T]) -> T {
+    let larger = |a: T, b: T| if b > a { b } else { a };
+    let least = T::from_f64(f64::NEG_INFINITY);
+    let mut lanes = [least; LANES];
+    let (chunks, rest) = row.as_chunks::<LANES>();
+    for chunk in chunks {
+        lanes.iter_mut().zip(chunk).for_each(|(lane, &value)| *lane = larger(*lane, value));
+    }
+    rest.iter().chain(&lanes).fold(least, |largest, &value| larger(largest, value))
+}
+
+/// The sum of the values.
+#[inline(always)]
+pub(crate) fn sum<T: Float>(row: &[T]) -> f64 {
+    sum_of(row, row, |value, _| value)
+}
+
+/// The sum of the products of corresponding values.
+#[inline(always)]
+pub(crate) fn sum_of_products<T: Float>(left: &[T], right: &[T]) -> f64 {
+    sum_of(left, right, |left, right| left * right)
+}
+
+#[inline(always)]
+fn sum_of<T: Float>(left: &[T], right: &[T], term: impl Fn(T, T) -> T) -> f64 {
+    let mut sums = [0.0; LANES];
+    for (left, right) in left.chunks(RUN).zip(right.chunks(RUN)) {
+        let mut lanes = [T::ZERO; LANES];
+        let (lefts, left_rest) = left.as_chunks::<LANES>();
+        let (rights, right_rest) = right.as_chunks::<LANES>();
+        for (left, right) in lefts.iter().zip(rights) {
+            lanes.iter_mut().zip(left.iter().zip(right)).for_each(|(lane, (&l, &r))| *lane += term(l, r));
+        }
+        lanes.iter_mut().zip(left_rest.iter().zip(right_rest)).for_each(|(lane, (&l, &r))| *lane += term(l, r));
+        sums.iter_mut().zip(lanes).for_each(|(sum, lane)| *sum += lane.to_f64());
+    }
+    sums.into_iter().sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_value_of_a_row_counts() {
+        for count in [1, 5, 16, 33, 256, 300, 1000] {
+            let row: Vec<f64> = (0..count).map(|at| f64::from((at * 7919) % 1009) - 2000.0).collect();
+            let other: Vec<f64> = (0..count).map(|at| f64::from(at % 13)).collect();
+            // Whole numbers: the order of the sums makes no difference.
+            assert_eq!(sum(&row), row.iter().sum::<f64>(), "{count}");
+            assert_eq!(
+                sum_of_products(&row, &other),
+                row.iter().zip(&other).map(|(a, b)| a * b).sum::<f64>(),
+                "{count}"
+            );
+            assert_eq!(largest(&row), row.iter().copied().fold(f64::NEG_INFINITY, f64::max), "{count}");
+        }
+    }
+
+    #[test]
+    fn the_largest_is_a_number_if_there_is_one() {
+        let mut row = [f32::NAN; 40];
+        assert_eq!(largest(&row), f32::NEG_INFINITY);
+        for place in [0, 17, 39] {
+            row[place] = -3.0;
+            assert_eq!(largest(&row), -3.0);
+            row[place] = f32::NAN;
+        }
+    }
+}
