@@ -4,7 +4,7 @@
 //! agree.
 
 use attar_ops::network::{self, Dense, DenseGradient, Target};
-use attar_ops::{Activation, Buffers};
+use attar_ops::{Activation, Buffers, Precision};
 use burn::backend::flex::{Flex, FlexTensor};
 use burn::module::ParamId;
 use burn::nn::Linear;
@@ -70,7 +70,14 @@ impl HostLayer {
     fn dense(&self) -> Dense<'_, f32> {
         let weight = self.weight.as_slice().unwrap_or_default();
         let bias = self.bias.as_ref().and_then(FlexTensor::as_slice);
-        Dense { weight, bias, inputs: self.inputs, outputs: self.outputs, activation: self.activation }
+        Dense {
+            weight,
+            bias,
+            inputs: self.inputs,
+            outputs: self.outputs,
+            activation: self.activation,
+            precision: Precision::Full,
+        }
     }
 }
 

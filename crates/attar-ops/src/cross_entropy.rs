@@ -133,9 +133,8 @@ mod tests {
 
     #[test]
     fn large_logits_and_confident_predictions_keep_their_digits() {
-        // The others' probability is e^-20 each: far below what is left of 1 - p in f32.
-        let logits = [1e4_f32, 1e4 - 20.0, 1e4 - 20.0];
-        let (loss, gradient) = errors(&logits, 3, &[0], 1.0);
+        // The other's probability is e^-20: far below what is left of 1 - p in f32.
+        let (loss, gradient) = errors(&[1e4_f32 - 200.0, 1e4, 1e4 - 20.0], 3, &[1], 1.0);
         assert!(loss < 1e-6 && gradient < 1e-6, "{loss} {gradient}");
     }
 

@@ -4,6 +4,9 @@ use std::fmt::Debug;
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub, SubAssign};
 
+use crate::product::{self, Precision};
+use crate::{Matrix, MatrixMut, bf16};
+
 /// `f32` or `f64`.
 pub trait Float:
     Copy
@@ -32,6 +35,11 @@ pub trait Float:
     fn from_f64(value: f64) -> Self;
     /// The same value.
     fn to_f64(self) -> f64;
+    /// `out = left right` on this thread.
+    ///
+    /// # Panics
+    /// If the shapes do not fit each other.
+    fn product(precision: Precision, out: MatrixMut<'_, Self>, left: Matrix<'_, Self>, right: Matrix<'_, Self>);
     /// The square root.
     fn sqrt(self) -> Self;
     /// The absolute value.
@@ -56,6 +64,13 @@ impl Float for f32 {
     #[inline(always)]
     fn to_f64(self) -> f64 {
         f64::from(self)
+    }
+
+    fn product(precision: Precision, out: MatrixMut<'_, Self>, left: Matrix<'_, Self>, right: Matrix<'_, Self>) {
+        match precision {
+            Precision::Full => product::full(out, left, right, 0.0, 1.0),
+            Precision::Bf16 => bf16::product(out, left, right, false),
+        }
     }
 
     #[inline(always)]
@@ -113,6 +128,10 @@ impl Float for f64 {
     #[inline(always)]
     fn to_f64(self) -> f64 {
         self
+    }
+
+    fn product(_: Precision, out: MatrixMut<'_, Self>, left: Matrix<'_, Self>, right: Matrix<'_, Self>) {
+        product::full(out, left, right, 0.0, 1.0);
     }
 
     #[inline(always)]

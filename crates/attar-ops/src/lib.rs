@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod activation;
+pub mod bf16;
 mod buffers;
 pub mod burn;
 mod cross_entropy;
@@ -8,6 +9,7 @@ mod float;
 mod layer_norm;
 mod loss;
 mod matrix;
+mod matrix_mut;
 pub mod naive;
 pub mod network;
 mod normal;
@@ -24,8 +26,9 @@ pub use float::Float;
 pub use layer_norm::{LayerNormGradient, Moments, layer_norm, layer_norm_backward};
 pub use loss::squared_error;
 pub use matrix::Matrix;
+pub use matrix_mut::MatrixMut;
 pub use normal::{NORMALS, standard_normals};
 pub use optimizer::{Averages, Parameter, SquaredNorms, Update};
-pub use product::product;
+pub use product::{Precision, product};
 pub use reduce::column_sums;
 pub use threads::awake;

@@ -2,7 +2,7 @@
 
 use crate::loss::squared_error;
 use crate::reduce::column_sums;
-use crate::{Activation, Buffers, Float, Matrix, product};
+use crate::{Activation, Buffers, Float, Matrix, Precision, product};
 
 /// A dense layer over parameters that someone else owns.
 #[derive(Clone, Copy, Debug)]
@@ -17,6 +17,8 @@ pub struct Dense<'a, T> {
     pub outputs: usize,
     /// What follows the layer.
     pub activation: Activation,
+    /// Of the layer's products.
+    pub precision: Precision,
 }
 
 /// The gradients of one layer's parameters, laid out as the parameters.
@@ -47,7 +49,7 @@ impl<'a, T: Float> Dense<'a, T> {
     /// The output `[samples, outputs]` for the input `[samples, inputs]`; `slopes` as in
     /// [`Activation::add_bias_and_apply`].
     pub fn forward(&self, input: &[T], out: &mut [T], slopes: &mut [T]) {
-        product(out, Matrix::row_major(input, self.inputs), self.weight());
+        product(self.precision, out, Matrix::row_major(input, self.inputs), self.weight());
         self.activation.add_bias_and_apply(out, self.bias, slopes);
     }
 
@@ -55,7 +57,7 @@ impl<'a, T: Float> Dense<'a, T> {
     pub fn gradient(&self, input: &[T], of_output: &[T], buffers: &mut Buffers<T>) -> DenseGradient<T> {
         let mut weight = buffers.take(self.inputs * self.outputs);
         let of_output = Matrix::row_major(of_output, self.outputs);
-        product(&mut weight, Matrix::row_major(input, self.inputs).transposed(), of_output);
+        product(self.precision, &mut weight, Matrix::row_major(input, self.inputs).transposed(), of_output);
         let mut bias = buffers.take(self.bias.map_or(0, <[T]>::len));
         if !bias.is_empty() {
             column_sums(of_output.values(), &mut bias);
@@ -65,7 +67,7 @@ impl<'a, T: Float> Dense<'a, T> {
 
     /// The input's gradient from that of the output before its activation.
     pub fn input_gradient(&self, of_output: &[T], out: &mut [T]) {
-        product(out, Matrix::row_major(of_output, self.outputs), self.weight().transposed());
+        product(self.precision, out, Matrix::row_major(of_output, self.outputs), self.weight().transposed());
     }
 }
 

@@ -109,10 +109,13 @@ mod tests {
             let got = normals.iter().filter(|&&x| x < bound).count() as f64 / count;
             assert!((got - want).abs() < 4.0 * f64::sqrt(want * (1.0 - want) / count), "below {bound}: {got}");
         }
-        let (x, y): (Vec<f64>, Vec<f64>) = chunks.iter().flat_map(|bits| {
-            let normals = standard_normals(bits);
-            (0..HALF).map(move |at| (f64::from(normals[at]), f64::from(normals[HALF + at])))
-        }).unzip();
+        let (x, y): (Vec<f64>, Vec<f64>) = chunks
+            .iter()
+            .flat_map(|bits| {
+                let normals = standard_normals(bits);
+                (0..HALF).map(move |at| (f64::from(normals[at]), f64::from(normals[HALF + at])))
+            })
+            .unzip();
         let together = x.iter().zip(&y).map(|(x, y)| x * x * y * y).sum::<f64>() / x.len() as f64;
         assert!((together - 1.0).abs() < 4.0 * f64::sqrt(8.0 / x.len() as f64), "squares of a pair: {together}");
     }

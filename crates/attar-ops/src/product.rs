@@ -7,39 +7,53 @@
 
 use gemm::Parallelism;
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
-use crate::{Float, Matrix};
+use crate::{Float, Matrix, MatrixMut};
 
 /// Multiply-adds below which a product is not worth sharing.
 const SHARED_FROM: usize = 1 << 20;
 /// Multiply-adds of one block of a large product.
 const BLOCK_WORK: usize = 1 << 25;
-/// Blocks begin at multiples of this many rows or columns: whole vectors.
-const GRAIN: usize = 16;
+/// Most blocks of a product: each block reads a whole factor.
+const MOST_BLOCKS: usize = 16;
+/// Blocks begin at multiples of this many rows or columns: whole vectors, and whole tiles.
+const GRAIN: usize = 32;
+
+/// How the factors of a product are rounded; sums are in the type of the result.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Precision {
+    /// Not at all.
+    #[default]
+    Full,
+    /// To bf16, see [`crate::bf16`]; for `f32` alone, others stay as they are.
+    Bf16,
+}
 
 /// `out = left right`, where `out` is row-major `[rows of left, columns of right]` without gaps.
 ///
 /// # Panics
 /// If the shapes do not fit each other.
-pub fn product<T: Float>(out: &mut [T], left: Matrix<'_, T>, right: Matrix<'_, T>) {
+pub fn product<T: Float>(precision: Precision, out: &mut [T], left: Matrix<'_, T>, right: Matrix<'_, T>) {
     let (rows, columns) = (left.rows(), right.columns());
     assert_eq!(left.columns(), right.rows(), "columns of the left factor for rows of the right one");
     assert_eq!(out.len(), rows * columns, "values for a result of {rows} rows and {columns} columns");
-    let out = Target { first: out.as_mut_ptr(), stride: columns };
+    if out.is_empty() {
+        return;
+    }
     let blocks = blocks(rows * columns * left.columns());
     let size = rows.max(columns).div_ceil(blocks).next_multiple_of(GRAIN);
+    let out = MatrixMut::row_major(out, columns);
     if blocks == 1 {
-        // SAFETY: `out` holds all rows and columns, and nothing else writes there.
-        unsafe { multiply(out, left, right) }
+        T::product(precision, out, left, right);
     } else if columns > rows {
-        (0..columns.div_ceil(size)).into_par_iter().with_max_len(1).for_each(|block| {
-            // SAFETY: no two blocks have a column in common, and `some_columns` ends with the last column.
-            unsafe { multiply(out.at(0, block * size), left, right.some_columns(block * size, size)) }
+        out.column_blocks(size).into_par_iter().enumerate().for_each(|(block, out)| {
+            T::product(precision, out, left, right.some_columns(block * size, size));
         });
     } else {
-        (0..rows.div_ceil(size)).into_par_iter().with_max_len(1).for_each(|block| {
-            // SAFETY: no two blocks have a row in common, and `some_rows` ends with the last row.
-            unsafe { multiply(out.at(block * size, 0), left.some_rows(block * size, size), right) }
+        out.row_blocks(size).into_par_iter().enumerate().for_each(|(block, out)| {
+            T::product(precision, out, left.some_rows(block * size, size), right);
         });
     }
 }
@@ -49,42 +63,26 @@ fn blocks(work: usize) -> usize {
     if work < SHARED_FROM {
         return 1;
     }
-    1 << (work / BLOCK_WORK).clamp(2, 16).ilog2()
+    1 << (work / BLOCK_WORK).clamp(2, MOST_BLOCKS).ilog2()
 }
 
-/// Where a block of the result begins.
-#[derive(Clone, Copy)]
-struct Target<T> {
-    first: *mut T,
-    stride: usize,
-}
-
-// SAFETY: a pointer to values that may be sent; who writes through it answers for the blocks being disjoint.
-unsafe impl<T: Send> Send for Target<T> {}
-// SAFETY: as above.
-unsafe impl<T: Send> Sync for Target<T> {}
-
-impl<T> Target<T> {
-    /// # Safety
-    /// The row and the column are within the result.
-    unsafe fn at(&self, row: usize, column: usize) -> Self {
-        // SAFETY: by the caller.
-        Self { first: unsafe { self.first.add(row * self.stride + column) }, stride: self.stride }
-    }
-}
-
-/// # Safety
-/// The block `[rows of left, columns of right]` at `out` is within its allocation, and nobody else touches it.
-unsafe fn multiply<T: Float>(out: Target<T>, left: Matrix<'_, T>, right: Matrix<'_, T>) {
-    // SAFETY: the block by the caller; a `Matrix` ends within its values; strides fit `isize` as slices do.
+/// `out = left right` in full precision, on this thread.
+///
+/// # Panics
+/// If the shapes do not fit each other.
+pub(crate) fn full<T: 'static>(mut out: MatrixMut<'_, T>, left: Matrix<'_, T>, right: Matrix<'_, T>, zero: T, one: T) {
+    assert_eq!(left.columns(), right.rows(), "columns of the left factor for rows of the right one");
+    assert_eq!([out.rows(), out.columns()], [left.rows(), right.columns()], "shape of the result");
+    // SAFETY: `out` is ours alone with all its rows and columns, a `Matrix` ends within its values, the shapes fit by
+    // the assertions, and strides fit `isize` because slices do.
     unsafe {
         gemm::gemm(
             left.rows(),
             right.columns(),
             left.columns(),
-            out.first,
+            out.as_mut_ptr(),
             1,
-            out.stride as isize,
+            out.stride() as isize,
             false,
             left.values().as_ptr(),
             left.column_stride() as isize,
@@ -92,8 +90,8 @@ unsafe fn multiply<T: Float>(out: Target<T>, left: Matrix<'_, T>, right: Matrix<
             right.values().as_ptr(),
             right.column_stride() as isize,
             right.row_stride() as isize,
-            T::ZERO,
-            T::ONE,
+            zero,
+            one,
             false,
             false,
             false,
@@ -129,7 +127,7 @@ mod tests {
                     across(&right, columns, inner)
                 };
                 let mut out = vec![T::from_f64(9.0); rows * columns];
-                product(&mut out, a, b);
+                product(Precision::Full, &mut out, a, b);
                 for (got, want) in out.iter().zip(naive::product(a, b)) {
                     let error = (got.to_f64() - want).abs();
                     assert!(
@@ -150,14 +148,18 @@ mod tests {
     #[test]
     fn bits_do_not_depend_on_the_number_of_threads() {
         let (left, right) = (values::<f32>(257 * 300, 0.1), values::<f32>(300 * 501, 0.7));
-        let run = |threads| {
+        let run = |precision, threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             let mut out = vec![0.0; 257 * 501];
-            pool.install(|| product(&mut out, Matrix::row_major(&left, 300), Matrix::row_major(&right, 501)));
+            pool.install(|| {
+                product(precision, &mut out, Matrix::row_major(&left, 300), Matrix::row_major(&right, 501))
+            });
             out
         };
-        let one = run(1);
-        assert_eq!(one, run(2));
-        assert_eq!(one, run(4));
+        for precision in [Precision::Full, Precision::Bf16] {
+            let one = run(precision, 1);
+            assert_eq!(one, run(precision, 2));
+            assert_eq!(one, run(precision, 4));
+        }
     }
 }

@@ -138,7 +138,7 @@ fn product_rate() -> f64 {
     let mut rates: Vec<f64> = (0..9)
         .map(|_| {
             let start = Instant::now();
-            ops::awake(|| ops::product(&mut out, factor, factor));
+            ops::awake(|| ops::product(ops::Precision::Full, &mut out, factor, factor));
             2.0 * (SIZE as f64).powi(3) / start.elapsed().as_secs_f64() / 1e9
         })
         .collect();

@@ -6,7 +6,7 @@ use burn::backend::{Backend, ExtensionType, backend_extension};
 
 use super::values::{Host, changed, matrix, readable, row_major, slice, tensor, with_float};
 use crate::network::Target;
-use crate::{Activation, LayerNormGradient, Moments};
+use crate::{Activation, LayerNormGradient, Moments, Precision};
 
 /// A tensor that may be absent.
 #[derive(Debug, ExtensionType)]
@@ -102,16 +102,17 @@ pub(super) fn activate(
     slopes: Slopes,
 ) -> (FlexTensor, Option<FlexTensor>) {
     let bias = bias.map(row_major);
+    let keeps_slopes = slopes == Slopes::Kept && activation.keeps_slopes();
+    let count = if keeps_slopes { values.layout().num_elements() } else { 0 };
     with_float!(values, T => {
-        let keeps = slopes == Slopes::Kept && activation.keeps_slopes();
-        let (output, slope_values) = changed(values, |values: &mut [T]| {
-            let mut slopes = vec![0.0; if keeps { values.len() } else { 0 }];
-            activation.add_bias_and_apply(values, bias.as_ref().map(slice), &mut slopes);
-            slopes
-        });
+        let mut slope_values: Vec<T> = vec![0.0; count];
+        let apply = |values: &mut [T]| {
+            activation.add_bias_and_apply(values, bias.as_ref().map(slice), &mut slope_values);
+        };
+        let (output, ()) = changed(values, apply);
         let kept = match (slopes, activation) {
             (Slopes::Forgotten, _) | (_, Activation::Identity) => None,
-            _ if keeps => Some(tensor(slope_values, burn::backend::TensorMetadata::shape(&output))),
+            _ if keeps_slopes => Some(tensor(slope_values, output.layout().shape().clone())),
             _ => Some(output.clone()),
         };
         (output, kept)
@@ -139,7 +140,7 @@ pub(super) fn product(left: &FlexTensor, right: &FlexTensor) -> FlexTensor {
     with_float!(left, T => {
         let (left, right) = (matrix::<T>(&left), matrix::<T>(&right));
         let mut out = vec![0.0; left.rows() * right.columns()];
-        crate::product(&mut out, left, right);
+        crate::product(Precision::Full, &mut out, left, right);
         tensor(out, [left.rows(), right.columns()])
     })
 }

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use burn::backend::flex::Flex;
 
-use super::{activation, cross_entropy, dense, gelu, layer_norm, plain, shaped, squared_error};
+use super::{activation, cross_entropy, dense, gelu, layer_norm, on_host, plain, shaped, squared_error};
 use crate::{Activation, LabelOutOfRange, Matrix, naive};
 
 const ALL: [Activation; 5] =
@@ -402,6 +402,21 @@ fn not_a_number_passes_through() {
         let gradient = numbers(input.grad(&loss.backward()).unwrap());
         assert!(gradient[4].is_nan() && gradient[0].is_finite(), "{gradient:?}");
     }
+}
+
+#[test]
+fn what_is_on_the_host_is_fused() {
+    for device in [Device::flex(), Device::flex().autodiff(), Device::flex().autodiff().gradient_checkpointing()] {
+        for dtype in [DType::F32, DType::F64] {
+            assert_eq!(on_host(&tensor([2, 3], 0.0, &device, dtype)), Some(dtype));
+        }
+        assert_eq!(on_host(&tensor([2, 3], 0.0, &device, DType::F16)), None);
+    }
+    let logits = tensor([70, 9], 0.0, &Device::flex(), DType::F32);
+    let (numbers_of_labels, labels) = labels(70, 9, &Device::flex());
+    let mut values: Vec<f32> = logits.to_data().iter().collect();
+    let want = crate::cross_entropy(&mut values, 9, &numbers_of_labels, 0.1).unwrap() as f32;
+    assert_eq!(numbers(cross_entropy(logits, labels, 0.1).unwrap()), [f64::from(want)]);
 }
 
 #[test]
