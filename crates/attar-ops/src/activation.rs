@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Float;
 use crate::threads::BLOCK;
+use crate::vectorised::vectorised;
 
 /// The function between two layers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,12 +39,42 @@ impl Activation {
         let rows = (BLOCK / width).max(1) * width;
         let no_slopes = slopes.is_empty();
         let one_block = |values: &mut [T], slopes: &mut [T]| match self {
-            Self::Identity => each(values, bias, slopes, |x| (x, T::ONE)),
-            // Not `x.max(0)`, which would hide a NaN behind a 0.
-            Self::Relu => each(values, bias, slopes, |x| if x <= T::ZERO { (T::ZERO, T::ZERO) } else { (x, T::ONE) }),
-            Self::Gelu => each(values, bias, slopes, gelu),
-            Self::Tanh => each(values, bias, slopes, tanh),
-            Self::Silu => each(values, bias, slopes, silu),
+            Self::Identity => each(
+                values,
+                bias,
+                slopes,
+                #[inline(always)]
+                |x| (x, T::ONE),
+            ),
+            Self::Relu => each(
+                values,
+                bias,
+                slopes,
+                #[inline(always)]
+                |x| relu(x),
+            ),
+            // As closures: a function that is passed by its name is not compiled for the machine's vectors.
+            Self::Gelu => each(
+                values,
+                bias,
+                slopes,
+                #[inline(always)]
+                |x| gelu(x),
+            ),
+            Self::Tanh => each(
+                values,
+                bias,
+                slopes,
+                #[inline(always)]
+                |x| tanh(x),
+            ),
+            Self::Silu => each(
+                values,
+                bias,
+                slopes,
+                #[inline(always)]
+                |x| silu(x),
+            ),
         };
         if self == Self::Identity && bias.is_none() && no_slopes {
         } else if no_slopes {
@@ -71,18 +102,23 @@ impl Activation {
 #[inline(always)]
 fn each<T: Float>(values: &mut [T], bias: Option<&[T]>, slopes: &mut [T], f: impl Fn(T) -> (T, T) + Copy) {
     let width = bias.map_or(values.len(), <[T]>::len).max(1);
-    pulp::Arch::new().dispatch(
+    vectorised(
+        (values, slopes),
         #[inline(always)]
-        || {
+        |(values, slopes): (&mut [T], &mut [T])| {
             for (row, values) in values.chunks_mut(width).enumerate() {
                 let slopes = slopes.get_mut(row * width..).unwrap_or(&mut []);
-                if let Some(bias) = bias {
-                    values.iter_mut().zip(bias).for_each(|(value, &bias)| *value += bias);
+                for (value, &bias) in values.iter_mut().zip(bias.unwrap_or(&[])) {
+                    *value += bias;
                 }
                 if slopes.is_empty() {
-                    values.iter_mut().for_each(|value| *value = f(*value).0);
+                    for value in values {
+                        *value = f(*value).0;
+                    }
                 } else {
-                    values.iter_mut().zip(slopes).for_each(|(value, slope)| (*value, *slope) = f(*value));
+                    for (value, slope) in values.iter_mut().zip(slopes) {
+                        (*value, *slope) = f(*value);
+                    }
                 }
             }
         },
@@ -91,10 +127,21 @@ fn each<T: Float>(values: &mut [T], bias: Option<&[T]>, slopes: &mut [T], f: imp
 
 #[inline(always)]
 fn multiply<T: Float>(gradient: &mut [T], with: &[T], slope: impl Fn(T) -> T + Copy) {
-    pulp::Arch::new().dispatch(
+    vectorised(
+        gradient,
         #[inline(always)]
-        || gradient.iter_mut().zip(with).for_each(|(gradient, &with)| *gradient *= slope(with)),
+        |gradient: &mut [T]| {
+            for (gradient, &with) in gradient.iter_mut().zip(with) {
+                *gradient *= slope(with);
+            }
+        },
     );
+}
+
+#[inline(always)]
+fn relu<T: Float>(x: T) -> (T, T) {
+    // Not `x.max(0)`, which would hide a NaN behind a 0.
+    if x <= T::ZERO { (T::ZERO, T::ZERO) } else { (x, T::ONE) }
 }
 
 #[inline(always)]

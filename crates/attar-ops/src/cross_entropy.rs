@@ -3,7 +3,8 @@
 use rayon::prelude::*;
 
 use crate::Float;
-use crate::rows::{largest, rows_of_a_block, sum};
+use crate::reduce::{largest, rows_of_a_block, sum};
+use crate::vectorised::vectorised;
 
 /// A label that names none of the classes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,11 +53,15 @@ pub fn cross_entropy<T: Float>(
 }
 
 fn block<T: Float>(logits: &mut [T], classes: usize, labels: &[u32], scale: f64) -> f64 {
-    pulp::Arch::new().dispatch(
+    vectorised(
+        logits,
         #[inline(always)]
-        || {
-            let rows = logits.chunks_exact_mut(classes).zip(labels);
-            rows.map(|(row, &label)| one_row(row, label as usize, scale)).sum()
+        |logits: &mut [T]| {
+            let mut sum = 0.0;
+            for (row, &label) in logits.chunks_exact_mut(classes).zip(labels) {
+                sum += one_row(row, label as usize, scale);
+            }
+            sum
         },
     )
 }
@@ -65,7 +70,9 @@ fn block<T: Float>(logits: &mut [T], classes: usize, labels: &[u32], scale: f64)
 fn one_row<T: Float>(row: &mut [T], label: usize, scale: f64) -> f64 {
     let largest = largest(row);
     let below_largest = largest.to_f64() - row[label].to_f64();
-    row.iter_mut().for_each(|value| *value = (*value - largest).exp_of_negative());
+    for value in row.iter_mut() {
+        *value = (*value - largest).exp_of_negative();
+    }
     let of_label = row[label].to_f64();
     // The gradient at the label is minus the sum of the others: taken so, a confident prediction loses no digits.
     row[label] = T::ZERO;

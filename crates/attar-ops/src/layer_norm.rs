@@ -3,7 +3,8 @@
 use rayon::prelude::*;
 
 use crate::Float;
-use crate::rows::{rows_of_a_block, sum, sum_of_products};
+use crate::reduce::{rows_of_a_block, sum, sum_of_products};
+use crate::vectorised::vectorised;
 
 /// What one row was normalised with.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -39,11 +40,14 @@ pub fn layer_norm<T: Float>(input: &[T], gamma: &[T], beta: &[T], epsilon: f64, 
     let size = (rows * columns).max(1);
     let blocks = out.par_chunks_mut(size).zip(input.par_chunks(size)).zip(moments.par_chunks_mut(rows));
     blocks.for_each(|((out, input), moments)| {
-        pulp::Arch::new().dispatch(
+        vectorised(
+            (out, moments),
             #[inline(always)]
-            || {
+            |(out, moments): (&mut [T], &mut [Moments])| {
                 let rows = out.chunks_exact_mut(columns).zip(input.chunks_exact(columns)).zip(moments);
-                rows.for_each(|((out, input), moments)| *moments = normalise(input, gamma, beta, epsilon, out));
+                for ((out, input), moments) in rows {
+                    *moments = normalise(input, gamma, beta, epsilon, out);
+                }
             },
         );
     });
@@ -90,10 +94,14 @@ fn normalise<T: Float>(input: &[T], gamma: &[T], beta: &[T], epsilon: f64, out: 
     let count = input.len() as f64;
     let mean = sum(input) / count;
     let shift = T::from_f64(mean);
-    out.iter_mut().zip(input).for_each(|(out, &value)| *out = value - shift);
+    for (out, &value) in out.iter_mut().zip(input) {
+        *out = value - shift;
+    }
     let inverse_deviation = 1.0 / (sum_of_products(out, out) / count + epsilon).sqrt();
     let scale = T::from_f64(inverse_deviation);
-    out.iter_mut().zip(gamma.iter().zip(beta)).for_each(|(out, (&gamma, &beta))| *out = *out * scale * gamma + beta);
+    for (out, (&gamma, &beta)) in out.iter_mut().zip(gamma.iter().zip(beta)) {
+        *out = *out * scale * gamma + beta;
+    }
     Moments { mean, inverse_deviation }
 }
 
@@ -108,26 +116,26 @@ fn block_backward<T: Float>(
     let columns = gamma.len();
     let (mut of_gamma, mut of_beta) = (vec![T::ZERO; columns], vec![T::ZERO; columns]);
     let mut weighted = vec![T::ZERO; columns];
-    pulp::Arch::new().dispatch(
+    vectorised(
+        (of_input, &mut of_gamma, &mut of_beta, &mut weighted),
         #[inline(always)]
-        || {
+        |(of_input, of_gamma, of_beta, weighted): (&mut [T], &mut Vec<T>, &mut Vec<T>, &mut Vec<T>)| {
             let rows = input.chunks_exact(columns).zip(of_output.chunks_exact(columns)).zip(moments);
             for (((input, of_output), moments), of_input) in rows.zip(of_input.chunks_exact_mut(columns)) {
                 let (shift, scale) = (T::from_f64(moments.mean), T::from_f64(moments.inverse_deviation));
-                of_input.iter_mut().zip(input).for_each(|(out, &value)| *out = (value - shift) * scale);
-                add_products(&mut of_gamma, of_output, of_input);
-                of_beta.iter_mut().zip(of_output).for_each(|(sum, &value)| *sum += value);
-                weighted.iter_mut().zip(of_output.iter().zip(gamma)).for_each(|(out, (&d, &gamma))| *out = d * gamma);
-                through_moments(&weighted, scale, of_input);
+                for (out, &value) in of_input.iter_mut().zip(input) {
+                    *out = (value - shift) * scale;
+                }
+                for (place, &gradient) in of_output.iter().enumerate() {
+                    of_gamma[place] += gradient * of_input[place];
+                    of_beta[place] += gradient;
+                    weighted[place] = gradient * gamma[place];
+                }
+                through_moments(weighted, scale, of_input);
             }
         },
     );
     (of_gamma, of_beta)
-}
-
-#[inline(always)]
-fn add_products<T: Float>(sums: &mut [T], left: &[T], right: &[T]) {
-    sums.iter_mut().zip(left.iter().zip(right)).for_each(|(sum, (&left, &right))| *sum += left * right);
 }
 
 /// From the gradient of the normalised row, and the row itself, the gradient of the row before.
@@ -136,8 +144,9 @@ fn through_moments<T: Float>(of_normalised: &[T], scale: T, normalised: &mut [T]
     let count = normalised.len() as f64;
     let mean = T::from_f64(sum(of_normalised) / count);
     let along = T::from_f64(sum_of_products(of_normalised, normalised) / count);
-    let values = normalised.iter_mut().zip(of_normalised);
-    values.for_each(|(value, &gradient)| *value = (gradient - mean - *value * along) * scale);
+    for (value, &gradient) in normalised.iter_mut().zip(of_normalised) {
+        *value = (gradient - mean - *value * along) * scale;
+    }
 }
 
 #[cfg(test)]

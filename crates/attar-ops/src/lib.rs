@@ -16,8 +16,8 @@ mod normal;
 mod optimizer;
 mod product;
 mod reduce;
-mod rows;
 mod threads;
+mod vectorised;
 
 pub use activation::Activation;
 pub use buffers::Buffers;

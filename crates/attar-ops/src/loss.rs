@@ -4,8 +4,12 @@ use rayon::prelude::*;
 
 use crate::Float;
 use crate::network::Target;
-use crate::reduce::LaneSum;
+use crate::reduce::sum_of_products;
 use crate::threads::BLOCK;
+use crate::vectorised::vectorised;
+
+/// Values whose errors are kept beside their gradient at a time.
+const RUN: usize = 256;
 
 /// The target's squared error for `output`, which becomes the loss's gradient by it.
 ///
@@ -27,24 +31,43 @@ pub fn squared_error<T: Float>(output: &mut [T], target: &Target<'_, T>) -> f64 
 }
 
 fn unweighted<T: Float>(output: &mut [T], target: &[T], factor: T) -> f64 {
-    pulp::Arch::new().dispatch(
+    vectorised(
+        output,
         #[inline(always)]
-        || {
-            let mut sum = LaneSum::default();
-            output.iter_mut().zip(target).for_each(|(output, &target)| *output -= target);
-            sum.add_squares(output);
-            output.iter_mut().for_each(|error| *error *= factor);
-            sum.total()
+        |output: &mut [T]| {
+            for (output, &target) in output.iter_mut().zip(target) {
+                *output -= target;
+            }
+            let sum = sum_of_products(output, output);
+            for error in output {
+                *error *= factor;
+            }
+            sum
         },
     )
 }
 
 fn weighted<T: Float>(output: &mut [T], target: &[T], weight: &[T], factor: T) -> f64 {
-    let mut sum = 0.0;
-    for ((output, &target), &weight) in output.iter_mut().zip(target).zip(weight) {
-        let error = *output - target;
-        sum += (weight * error * error).to_f64();
-        *output = factor * weight * error;
-    }
-    sum
+    vectorised(
+        output,
+        #[inline(always)]
+        |output: &mut [T]| {
+            let mut errors = [T::ZERO; RUN];
+            let mut sum = 0.0;
+            for ((output, target), weight) in output.chunks_mut(RUN).zip(target.chunks(RUN)).zip(weight.chunks(RUN)) {
+                let errors = &mut errors[..output.len()];
+                for ((error, output), (&target, &weight)) in
+                    errors.iter_mut().zip(output.iter_mut()).zip(target.iter().zip(weight))
+                {
+                    *error = *output - target;
+                    *output = weight * *error;
+                }
+                sum += sum_of_products(errors, output);
+                for output in output {
+                    *output *= factor;
+                }
+            }
+            sum
+        },
+    )
 }

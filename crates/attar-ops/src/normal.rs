@@ -2,6 +2,8 @@
 
 use std::f32::consts::{FRAC_PI_2, LN_2, SQRT_2};
 
+use crate::vectorised::vectorised;
+
 /// Numbers that are made together.
 pub const NORMALS: usize = 256;
 const HALF: usize = NORMALS / 2;
@@ -14,9 +16,10 @@ pub fn standard_normals(bits: &[u32; NORMALS]) -> [f32; NORMALS] {
     let mut normals = [0.0; NORMALS];
     let (radii, angles) = bits.split_at(HALF);
     let (cosines, sines) = normals.split_at_mut(HALF);
-    pulp::Arch::new().dispatch(
+    vectorised(
+        (cosines, sines),
         #[inline(always)]
-        || {
+        |(cosines, sines): (&mut [f32], &mut [f32])| {
             for (((cosine, sine), &radius), &angle) in cosines.iter_mut().zip(sines).zip(radii).zip(angles) {
                 let radius = (-2.0 * ln_of_fraction(radius)).sqrt();
                 let (unit_cosine, unit_sine) = turn(angle);

@@ -3,8 +3,9 @@
 use rayon::prelude::*;
 
 use crate::Float;
-use crate::reduce::LaneSum;
+use crate::reduce::sum_of_products;
 use crate::threads::BLOCK;
+use crate::vectorised::vectorised;
 
 /// Values of a block that are worked on at a time, so that their norms are read from the nearest cache.
 const RUN: usize = 512;
@@ -56,6 +57,21 @@ pub struct Parameter<'a, T> {
     pub second: &'a mut [T],
 }
 
+impl<T> Parameter<'_, T> {
+    /// The parameter in the blocks that threads take.
+    fn blocks(&mut self) -> Vec<Parameter<'_, T>> {
+        let mut second = self.second.chunks_mut(BLOCK);
+        let values = self.values.chunks_mut(BLOCK).zip(self.gradient.chunks(BLOCK));
+        let blocks = values.zip(self.first.chunks_mut(BLOCK)).map(|((values, gradient), first)| Parameter {
+            values,
+            gradient,
+            first,
+            second: second.next().unwrap_or_default(),
+        });
+        blocks.collect()
+    }
+}
+
 /// Squared Euclidean norms of one parameter in one step.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct SquaredNorms {
@@ -69,13 +85,14 @@ pub struct SquaredNorms {
 
 impl Update {
     /// Does the step.
-    pub fn apply<T: Float>(&self, parameter: Parameter<'_, T>) {
-        self.blocks(parameter, |block| self.on_block(block)).for_each(drop);
+    pub fn apply<T: Float>(&self, mut parameter: Parameter<'_, T>) {
+        parameter.blocks().into_par_iter().for_each(|block| self.on_block(block));
     }
 
     /// Does the step and gives the norms, in the same pass.
-    pub fn apply_with_norms<T: Float>(&self, parameter: Parameter<'_, T>) -> SquaredNorms {
-        let norms: Vec<SquaredNorms> = self.blocks(parameter, |block| self.on_block_with_norms(block)).collect();
+    pub fn apply_with_norms<T: Float>(&self, mut parameter: Parameter<'_, T>) -> SquaredNorms {
+        let blocks = parameter.blocks().into_par_iter();
+        let norms: Vec<SquaredNorms> = blocks.map(|block| self.on_block_with_norms(block)).collect();
         norms.into_iter().fold(SquaredNorms::default(), |sum, norms| SquaredNorms {
             gradient: sum.gradient + norms.gradient,
             weight: sum.weight + norms.weight,
@@ -83,49 +100,37 @@ impl Update {
         })
     }
 
-    /// `work` on blocks of the parameter, in their order.
-    fn blocks<'a, T: Float, R: Send>(
-        &self,
-        parameter: Parameter<'a, T>,
-        work: impl Fn(Parameter<'_, T>) -> R + Send + Sync + 'a,
-    ) -> impl IndexedParallelIterator<Item = R> + 'a {
-        let Parameter { values, gradient, first, second } = parameter;
-        let count = values.len().div_ceil(BLOCK);
-        // Without a second moment every block gets an empty one.
-        let second = second.par_chunks_mut(BLOCK).map(Some).chain(rayon::iter::repeat_n((), count).map(|()| None));
-        let slices = values.par_chunks_mut(BLOCK).zip(gradient.par_chunks(BLOCK)).zip(first.par_chunks_mut(BLOCK));
-        slices.zip(second).map(move |(((values, gradient), first), second)| {
-            work(Parameter { values, gradient, first, second: second.unwrap_or_default() })
-        })
-    }
-
     fn on_block<T: Float>(&self, block: Parameter<'_, T>) {
-        pulp::Arch::new().dispatch(
+        vectorised(
+            block,
             #[inline(always)]
-            || self.on_slices(block.values, block.gradient, block.first, block.second),
+            |block: Parameter<'_, T>| self.on_slices(block.values, block.gradient, block.first, block.second),
         );
     }
 
     fn on_block_with_norms<T: Float>(&self, block: Parameter<'_, T>) -> SquaredNorms {
-        let Parameter { values, gradient, first, second } = block;
-        pulp::Arch::new().dispatch(
+        vectorised(
+            block,
             #[inline(always)]
-            || {
-                let (mut of_gradient, mut of_weight, mut of_update) = Default::default();
-                let _: (&mut LaneSum, &mut LaneSum, &mut LaneSum) = (&mut of_gradient, &mut of_weight, &mut of_update);
+            |block: Parameter<'_, T>| {
+                let Parameter { values, gradient, first, second } = block;
+                let mut norms = SquaredNorms::default();
+                let mut before = [T::ZERO; RUN];
                 for start in (0..values.len()).step_by(RUN) {
                     let run = start..(start + RUN).min(values.len());
-                    let mut before = [T::ZERO; RUN];
-                    let before = &mut before[..run.len()];
-                    before.copy_from_slice(&values[run.clone()]);
+                    let (values, gradient) = (&mut values[run.clone()], &gradient[run.clone()]);
+                    let before = &mut before[..values.len()];
+                    before.copy_from_slice(values);
+                    norms.gradient += sum_of_products(gradient, gradient);
+                    norms.weight += sum_of_products(before, before);
                     let second = second.get_mut(run.clone()).unwrap_or_default();
-                    self.on_slices(&mut values[run.clone()], &gradient[run.clone()], &mut first[run.clone()], second);
-                    of_gradient.add_squares(&gradient[run.clone()]);
-                    of_weight.add_squares(before);
-                    before.iter_mut().zip(&values[run]).for_each(|(before, &after)| *before = after - *before);
-                    of_update.add_squares(before);
+                    self.on_slices(values, gradient, &mut first[run], second);
+                    for (before, &after) in before.iter_mut().zip(values.iter()) {
+                        *before = after - *before;
+                    }
+                    norms.update += sum_of_products(before, before);
                 }
-                SquaredNorms { gradient: of_gradient.total(), weight: of_weight.total(), update: of_update.total() }
+                norms
             },
         )
     }

@@ -1,54 +1,88 @@
-//! Sums in a fixed order, over whole arrays.
+//! Sums and the largest value, in fixed lanes: they vectorise, and their order is the same everywhere.
 
 use rayon::prelude::*;
 
 use crate::Float;
+use crate::threads::BLOCK;
+use crate::vectorised::vectorised;
 
 /// Columns that one task sums.
 const COLUMNS: usize = 256;
-/// Values that are summed in their own precision before they go into an `f64`.
-const RUN: usize = 256;
 const LANES: usize = 16;
+/// Terms that are summed in their own precision before they go into an `f64`.
+const RUN: usize = 256;
 
 /// The sum of each column of the row-major `[rows, sums.len()]`.
 pub fn column_sums<T: Float>(values: &[T], sums: &mut [T]) {
     let columns = sums.len();
     sums.par_chunks_mut(COLUMNS).enumerate().for_each(|(block, sums)| {
-        let first = block * COLUMNS;
-        pulp::Arch::new().dispatch(
+        vectorised(
+            sums,
             #[inline(always)]
-            || {
+            |sums: &mut [T]| {
                 sums.fill(T::ZERO);
                 for row in values.chunks_exact(columns) {
-                    sums.iter_mut().zip(&row[first..]).for_each(|(sum, &value)| *sum += value);
+                    for (sum, &value) in sums.iter_mut().zip(&row[block * COLUMNS..]) {
+                        *sum += value;
+                    }
                 }
             },
         );
     });
 }
 
-/// A sum in fixed lanes, so that it vectorises and its order is the same everywhere.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct LaneSum([f64; LANES]);
+/// How many rows one task takes: enough that what it keeps for each column is little beside them.
+pub(crate) fn rows_of_a_block(columns: usize) -> usize {
+    (BLOCK / columns.max(1)).max(16)
+}
 
-impl LaneSum {
-    /// Adds the squares of the values.
-    #[inline(always)]
-    pub(crate) fn add_squares<T: Float>(&mut self, values: &[T]) {
-        for values in values.chunks(RUN) {
-            let mut lanes = [T::ZERO; LANES];
-            let (chunks, rest) = values.as_chunks::<LANES>();
-            for chunk in chunks {
-                lanes.iter_mut().zip(chunk).for_each(|(lane, &value)| *lane += value * value);
-            }
-            lanes.iter_mut().zip(rest).for_each(|(lane, &value)| *lane += value * value);
-            self.0.iter_mut().zip(lanes).for_each(|(sum, lane)| *sum += lane.to_f64());
+/// The largest value; NaN is passed over, and of nothing it is minus infinity.
+#[inline(always)]
+pub(crate) fn largest<T: Float>(row: &[T]) -> T {
+    let larger = |a: T, b: T| if b > a { b } else { a };
+    let least = T::from_f64(f64::NEG_INFINITY);
+    let mut lanes = [least; LANES];
+    let (chunks, rest) = row.as_chunks::<LANES>();
+    for chunk in chunks {
+        for (lane, &value) in lanes.iter_mut().zip(chunk) {
+            *lane = larger(*lane, value);
         }
     }
+    rest.iter().chain(&lanes).fold(least, |largest, &value| larger(largest, value))
+}
 
-    pub(crate) fn total(&self) -> f64 {
-        self.0.iter().sum()
+/// The sum of the values.
+#[inline(always)]
+pub(crate) fn sum<T: Float>(row: &[T]) -> f64 {
+    sum_of(row, row, |value, _| value)
+}
+
+/// The sum of the products of corresponding values.
+#[inline(always)]
+pub(crate) fn sum_of_products<T: Float>(left: &[T], right: &[T]) -> f64 {
+    sum_of(left, right, |left, right| left * right)
+}
+
+#[inline(always)]
+fn sum_of<T: Float>(left: &[T], right: &[T], term: impl Fn(T, T) -> T) -> f64 {
+    let mut sums = [0.0; LANES];
+    for (left, right) in left.chunks(RUN).zip(right.chunks(RUN)) {
+        let mut lanes = [T::ZERO; LANES];
+        let (lefts, left_rest) = left.as_chunks::<LANES>();
+        let (rights, right_rest) = right.as_chunks::<LANES>();
+        for (left, right) in lefts.iter().zip(rights) {
+            for (lane, (&left, &right)) in lanes.iter_mut().zip(left.iter().zip(right)) {
+                *lane += term(left, right);
+            }
+        }
+        for (lane, (&left, &right)) in lanes.iter_mut().zip(left_rest.iter().zip(right_rest)) {
+            *lane += term(left, right);
+        }
+        for (sum, lane) in sums.iter_mut().zip(lanes) {
+            *sum += lane.to_f64();
+        }
     }
+    sums.into_iter().sum()
 }
 
 #[cfg(test)]
@@ -67,11 +101,29 @@ mod tests {
     }
 
     #[test]
-    fn squares_are_all_counted() {
-        let values: Vec<f32> = (1..=1000).map(|at| at as f32 / 1000.0).collect();
-        let mut sum = LaneSum::default();
-        sum.add_squares(&values);
-        let want: f64 = values.iter().map(|&value| f64::from(value).powi(2)).sum();
-        assert!((sum.total() - want).abs() < 1e-5, "{} for {want}", sum.total());
+    fn every_value_of_a_row_counts() {
+        for count in [1, 5, 16, 33, 256, 300, 1000] {
+            let row: Vec<f64> = (0..count).map(|at| f64::from((at * 7919) % 1009) - 2000.0).collect();
+            let other: Vec<f64> = (0..count).map(|at| f64::from(at % 13)).collect();
+            // Whole numbers: the order of the sums makes no difference.
+            assert_eq!(sum(&row), row.iter().sum::<f64>(), "{count}");
+            assert_eq!(
+                sum_of_products(&row, &other),
+                row.iter().zip(&other).map(|(a, b)| a * b).sum::<f64>(),
+                "{count}"
+            );
+            assert_eq!(largest(&row), row.iter().copied().fold(f64::NEG_INFINITY, f64::max), "{count}");
+        }
+    }
+
+    #[test]
+    fn the_largest_is_a_number_if_there_is_one() {
+        let mut row = [f32::NAN; 40];
+        assert_eq!(largest(&row), f32::NEG_INFINITY);
+        for place in [0, 17, 39] {
+            row[place] = -3.0;
+            assert_eq!(largest(&row), -3.0);
+            row[place] = f32::NAN;
+        }
     }
 }
