@@ -1,6 +1,6 @@
 //! Batches of clean and corrupted rows, and the loss between them.
 
-use attar_ops::Buffers;
+use attar_ops::{Buffers, Precision};
 use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, TensorData};
@@ -17,7 +17,12 @@ use crate::train::Job;
 pub(crate) struct Batches<'a> {
     job: &'a Job<'a>,
     corruption: Corruption,
+    /// Whether a step is long enough to be worth sharing among threads.
+    pub(crate) shared: bool,
 }
+
+/// Weights times samples of a step from which its parts are worth sharing: below, waking a thread takes longer.
+const SHARED_FROM: usize = 1 << 20;
 
 /// One batch, each array row-major `[samples, features]`.
 #[derive(Clone, Debug)]
@@ -33,7 +38,12 @@ pub(crate) struct Batch {
 
 impl<'a> Batches<'a> {
     pub(crate) fn new(job: &'a Job<'a>) -> Self {
-        Self { job, corruption: Corruption::of(job.config, job.data, &job.split.train) }
+        let weights = job.config.architecture.weights(job.data.dataset.features());
+        Self {
+            job,
+            corruption: Corruption::of(job.config, job.data, &job.split.train),
+            shared: weights.saturating_mul(job.config.batch_size) >= SHARED_FROM,
+        }
     }
 
     pub(crate) fn config(&self) -> &Training {
@@ -52,7 +62,8 @@ impl<'a> Batches<'a> {
             weight: kept(self.corruption.is_weighted(), buffers),
             features,
         };
-        batch.blocks(rows).for_each(|(rows, clean, corrupted, weight)| {
+        let block = if self.shared { ROWS } else { rows.len().max(1) };
+        batch.blocks(rows, block).for_each(|(rows, clean, corrupted, weight)| {
             self.job.data.read(rows, clean);
             if corrupts {
                 corrupted.copy_from_slice(clean);
@@ -72,15 +83,15 @@ impl<'a> Batches<'a> {
     }
 }
 
-/// Rows that one task reads and corrupts.
-const ROWS: usize = 16;
+/// Rows that one task reads and corrupts where threads share a step.
+const ROWS: usize = 10;
 
 type Block<'a> = (&'a [usize], &'a mut [f32], &'a mut [f32], &'a mut [f32]);
 
 impl Batch {
-    /// The rows in blocks, with their part of each array; of an absent one, an empty part.
-    fn blocks<'a>(&'a mut self, rows: &'a [usize]) -> impl IndexedParallelIterator<Item = Block<'a>> {
-        let (blocks, values) = (rows.len().div_ceil(ROWS), ROWS * self.features);
+    /// The rows in blocks of so many, with their part of each array; of an absent one, an empty part.
+    fn blocks<'a>(&'a mut self, rows: &'a [usize], block: usize) -> impl IndexedParallelIterator<Item = Block<'a>> {
+        let (blocks, values) = (rows.len().div_ceil(block), block * self.features);
         let parts = move |array: &'a mut [f32]| {
             let mut parts: Vec<&mut [f32]> = array.chunks_mut(values.max(1)).collect();
             parts.resize_with(blocks, Default::default);
@@ -90,7 +101,7 @@ impl Batch {
         let corrupted = parts(self.corrupted.as_deref_mut().unwrap_or_default());
         let weight = parts(self.weight.as_deref_mut().unwrap_or_default());
         let arrays = clean.into_par_iter().zip(corrupted).zip(weight);
-        rows.par_chunks(ROWS).zip(arrays).map(|(rows, ((clean, corrupted), weight))| (rows, clean, corrupted, weight))
+        rows.par_chunks(block).zip(arrays).map(|(rows, ((clean, corrupted), weight))| (rows, clean, corrupted, weight))
     }
 
     /// Gives the arrays back.
@@ -104,18 +115,22 @@ impl Batch {
         self.corrupted.as_deref().unwrap_or(&self.clean)
     }
 
-    /// The squared error summed over features and samples, times `scale`, and its gradients.
+    /// The squared error summed over features and samples, times `scale`, and its gradients; autodiff knows full
+    /// precision only.
     pub(crate) fn gradients(
         &self,
         model: &Autoencoder,
         scale: f64,
+        precision: Precision,
         buffers: &mut Buffers<f32>,
     ) -> (f64, GradientsParams) {
-        host::gradients(model, self, scale, buffers).unwrap_or_else(|| self.gradients_by_autodiff(model, scale))
+        host::gradients(model, self, scale, precision, buffers)
+            .unwrap_or_else(|| self.gradients_by_autodiff(model, scale))
     }
 
     /// The same by Burn's autodiff, on any device.
     pub(crate) fn gradients_by_autodiff(&self, model: &Autoencoder, scale: f64) -> (f64, GradientsParams) {
+        let model = &model.valid().train();
         let device = model.devices().into_iter().next().unwrap_or_else(Device::flex);
         let tensor = |values: &[f32]| self.tensor(values, &device);
         let squares = (model.forward(tensor(self.input())) - tensor(&self.clean)).square();

@@ -91,8 +91,7 @@ fn load(path: &Path, activation: Activation, device: &Device) -> Result<State, E
         let value = metadata.get(key).and_then(|value| value.parse::<u64>().ok());
         value.ok_or_else(|| malformed(&format!("a whole number `{key}`"), format!("{:?}", metadata.get(key))))
     };
-    let training = device.clone().autodiff();
-    let model = from_arrays(&arrays, activation, &training).map_err(|(expected, got)| malformed(&expected, got))?;
+    let model = from_arrays(&arrays, activation, device).map_err(|(expected, got)| malformed(&expected, got))?;
     Ok(State {
         model,
         optimizer: OptimizerState { steps: number("steps")? as usize, moments: moments(&arrays, device) },

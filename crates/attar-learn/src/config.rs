@@ -1,6 +1,6 @@
 //! What determines a training, given the data: plain data, validated by [`Training::validate`].
 
-pub use attar_ops::Activation;
+pub use attar_ops::{Activation, Precision};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
@@ -28,6 +28,10 @@ pub struct Training {
     /// Micro-batches that a batch is processed in. The gradients are the same up to rounding:
     /// micro-batch k of n_k samples weighs n_k / N.
     pub accumulation: usize,
+    /// How the factors of the network's products are rounded while it trains; parameters, sums and everything else
+    /// are `f32`.
+    #[serde(default)]
+    pub precision: Precision,
     /// Seed of every random choice in the training.
     pub seed: u64,
 }
@@ -50,6 +54,12 @@ impl Architecture {
     /// Widths from the input to the code.
     pub fn encoder_widths(&self, features: usize) -> Vec<usize> {
         [&[features], self.hidden.as_slice(), &[self.latent]].concat()
+    }
+
+    /// How many weights the network has, biases left out.
+    pub fn weights(&self, features: usize) -> usize {
+        let count = |widths: Vec<usize>| widths.windows(2).map(|pair| pair[0] * pair[1]).sum::<usize>();
+        count(self.encoder_widths(features)) + count(self.decoder_widths(features))
     }
 
     /// Widths from the code to the output.

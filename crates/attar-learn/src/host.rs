@@ -44,13 +44,13 @@ impl HostLayers {
 
     /// The output `[samples, outputs of the last layer]` for the input `[samples, inputs of the first]`.
     pub(crate) fn forward(&self, input: &[f32]) -> Vec<f32> {
-        let layers = self.dense();
+        let layers = self.dense(Precision::Full);
         let samples = layers.first().map_or(0, |layer| input.len() / layer.inputs);
         network::forward(&layers, input, samples)
     }
 
-    fn dense(&self) -> Vec<Dense<'_, f32>> {
-        self.0.iter().map(HostLayer::dense).collect()
+    fn dense(&self, precision: Precision) -> Vec<Dense<'_, f32>> {
+        self.0.iter().map(|layer| layer.dense(precision)).collect()
     }
 }
 
@@ -67,23 +67,15 @@ impl HostLayer {
         Some(Self { weight, bias, weight_id: linear.weight.id, bias_id, inputs, outputs, activation })
     }
 
-    fn dense(&self) -> Dense<'_, f32> {
+    fn dense(&self, precision: Precision) -> Dense<'_, f32> {
         let weight = self.weight.as_slice().unwrap_or_default();
         let bias = self.bias.as_ref().and_then(FlexTensor::as_slice);
-        Dense {
-            weight,
-            bias,
-            inputs: self.inputs,
-            outputs: self.outputs,
-            activation: self.activation,
-            precision: Precision::Full,
-        }
+        Dense { weight, bias, inputs: self.inputs, outputs: self.outputs, activation: self.activation, precision }
     }
 }
 
 fn host<const D: usize>(tensor: Tensor<D>) -> Option<FlexTensor> {
-    let tensor = if tensor.device().is_autodiff() { tensor.inner() } else { tensor };
-    let tensor = tensor.try_into_primitive::<Flex>().ok()?;
+    let tensor = tensor.without_autodiff().try_into_primitive::<Flex>().ok()?;
     (tensor.dtype() == DType::F32 && tensor.is_contiguous()).then_some(tensor)
 }
 
@@ -92,12 +84,13 @@ pub(crate) fn gradients(
     model: &Autoencoder,
     batch: &Batch,
     scale: f64,
+    precision: Precision,
     buffers: &mut Buffers<f32>,
 ) -> Option<(f64, GradientsParams)> {
     let layers = HostLayers::of_autoencoder(model)?;
     let target = Target { values: &batch.clean, weight: batch.weight.as_deref(), scale };
     let samples = batch.clean.len() / batch.features;
-    let (loss, gradients) = network::gradients(&layers.dense(), batch.input(), samples, &target, buffers);
+    let (loss, gradients) = network::gradients(&layers.dense(precision), batch.input(), samples, &target, buffers);
     let mut by_parameter = GradientsParams::new();
     for (layer, gradient) in layers.0.iter().zip(gradients) {
         layer.register(gradient, &mut by_parameter);

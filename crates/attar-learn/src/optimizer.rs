@@ -3,7 +3,7 @@
 use attar_ops::{Averages, Buffers, Parameter, Update};
 use burn::module::{Module, ModuleMapper, Param};
 use burn::optim::GradientsParams;
-use burn::tensor::{DType, Device, Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor};
 
 use crate::config::Optimizer;
 
@@ -45,7 +45,8 @@ impl Optimizer {
     ) -> M {
         state.steps += 1;
         let update = update(self, learning_rate, state.steps);
-        module.map(&mut Stepper { update, gradients, moments: &mut state.moments, buffers, parameter: 0 })
+        let moments = &mut state.moments;
+        module.map(&mut Stepper { update, gradients, moments, buffers, parameter: 0, hole: None })
     }
 }
 
@@ -84,6 +85,8 @@ struct Stepper<'a> {
     moments: &'a mut Vec<Moments>,
     buffers: &'a mut Buffers<f32>,
     parameter: usize,
+    /// Stands for a tensor while its memory is written.
+    hole: Option<Tensor<1>>,
 }
 
 impl ModuleMapper for Stepper<'_> {
@@ -97,13 +100,45 @@ impl ModuleMapper for Stepper<'_> {
         let Some(gradient) = self.gradients.remove::<D>(parameter.id) else {
             return parameter;
         };
+        parameter.map(|value| self.apply(index, value.without_autodiff(), gradient))
+    }
+}
+
+impl Stepper<'_> {
+    /// The step in one pass over the memory where the tensors live in the host's, by tensor operations elsewhere.
+    fn apply<const D: usize>(&mut self, index: usize, parameter: Tensor<D>, gradient: Tensor<D>) -> Tensor<D> {
+        let all_f32 = parameter.dtype() == DType::F32 && gradient.dtype() == DType::F32;
+        if all_f32 && parameter.device() == Device::flex() {
+            self.apply_in_place(index, parameter, gradient)
+        } else {
+            let shape = parameter.shape();
+            let (parameter, gradient) = (parameter.flatten(0, D - 1), gradient.flatten(0, D - 1));
+            apply_by_tensors(&self.update, parameter, gradient, &mut self.moments[index]).reshape(shape)
+        }
+    }
+
+    fn apply_in_place<const D: usize>(&mut self, index: usize, parameter: Tensor<D>, gradient: Tensor<D>) -> Tensor<D> {
+        let device = parameter.device();
+        let hole = self.hole.get_or_insert_with(|| Tensor::empty([0], &device));
         let moments = &mut self.moments[index];
-        parameter.map(|value| {
-            let shape = value.shape();
-            let value = value.inner().flatten(0, D - 1);
-            let value = apply(&self.update, value, gradient.flatten(0, D - 1), moments, self.buffers);
-            Tensor::from_inner(value.reshape(shape)).require_grad()
-        })
+        // Tensors that nothing else holds then: their values move instead of being copied.
+        let mut first = std::mem::replace(&mut moments.first, hole.clone()).into_data();
+        let mut second = std::mem::replace(&mut moments.second, hole.clone()).into_data();
+        let (mut parameter, gradient) = (parameter.into_data(), gradient.into_data());
+        if let (Ok(values), Ok(gradient), Ok(first), Ok(second)) = (
+            parameter.as_mut_slice::<f32>(),
+            gradient.as_slice::<f32>(),
+            first.as_mut_slice::<f32>(),
+            second.as_mut_slice::<f32>(),
+        ) {
+            self.update.apply(Parameter { values, gradient, first, second });
+        }
+        moments.first = Tensor::from_data(first, &device);
+        moments.second = Tensor::from_data(second, &device);
+        if let Ok(gradient) = gradient.try_into_vec() {
+            self.buffers.give(gradient);
+        }
+        Tensor::from_data(parameter, &device)
     }
 }
 
@@ -139,22 +174,6 @@ fn update(optimizer: &Optimizer, learning_rate: f64, step: usize) -> Update {
     }
 }
 
-/// The step in one pass over the memory where the tensors live in the host's, by tensor operations elsewhere.
-fn apply(
-    update: &Update,
-    parameter: Tensor<1>,
-    gradient: Tensor<1>,
-    moments: &mut Moments,
-    buffers: &mut Buffers<f32>,
-) -> Tensor<1> {
-    let all_f32 = parameter.dtype() == DType::F32 && gradient.dtype() == DType::F32;
-    if all_f32 && parameter.device() == Device::flex() {
-        apply_in_place(update, parameter, gradient, moments, buffers)
-    } else {
-        apply_by_tensors(update, parameter, gradient, moments)
-    }
-}
-
 /// The formulas as tensor operations, on any device.
 fn apply_by_tensors(update: &Update, parameter: Tensor<1>, gradient: Tensor<1>, moments: &mut Moments) -> Tensor<1> {
     let gradient = gradient + parameter.clone().mul_scalar(update.decay);
@@ -173,42 +192,10 @@ fn apply_by_tensors(update: &Update, parameter: Tensor<1>, gradient: Tensor<1>, 
     }
 }
 
-fn apply_in_place(
-    update: &Update,
-    parameter: Tensor<1>,
-    gradient: Tensor<1>,
-    moments: &mut Moments,
-    buffers: &mut Buffers<f32>,
-) -> Tensor<1> {
-    let device = parameter.device();
-    let mut parameter = parameter.into_data();
-    let gradient = gradient.into_data();
-    let mut first = take(&mut moments.first, &device);
-    let mut second = take(&mut moments.second, &device);
-    if let (Ok(values), Ok(gradient), Ok(first), Ok(second)) = (
-        parameter.as_mut_slice::<f32>(),
-        gradient.as_slice::<f32>(),
-        first.as_mut_slice::<f32>(),
-        second.as_mut_slice::<f32>(),
-    ) {
-        update.apply(Parameter { values, gradient, first, second });
-    }
-    moments.first = Tensor::from_data(first, &device);
-    moments.second = Tensor::from_data(second, &device);
-    if let Ok(gradient) = gradient.try_into_vec() {
-        buffers.give(gradient);
-    }
-    Tensor::from_data(parameter, &device)
-}
-
-/// The values of a tensor that nothing else holds then, so that they move instead of being copied.
-fn take(tensor: &mut Tensor<1>, device: &Device) -> TensorData {
-    std::mem::replace(tensor, Tensor::empty([0], device)).into_data()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use burn::tensor::TensorData;
 
     /// The pass over slices against the tensor operations, over steps that change the averages.
     #[test]
@@ -223,13 +210,21 @@ mod tests {
             let tensor = |values: Vec<f32>| Tensor::<1>::from_data(TensorData::new(values, [37]), &device);
             let start = || tensor((0..37).map(|i| (i as f32 * 0.7).sin()).collect());
             let averages = update(&optimizer, 0.1, 1).averages;
-            let (mut of_slices, mut of_tensors) =
-                (Moments::zero(averages, 37, &device), Moments::zero(averages, 37, &device));
+            let mut of_slices = vec![Moments::zero(averages, 37, &device)];
+            let mut of_tensors = Moments::zero(averages, 37, &device);
             let (mut slices, mut tensors) = (start(), start());
             for step in 1..=9 {
                 let update = update(&optimizer, 0.1, step);
                 let gradient = || tensor((0..37).map(|i| (i as f32 * 1.3 + step as f32).cos()).collect());
-                slices = apply_in_place(&update, slices, gradient(), &mut of_slices, &mut Buffers::default());
+                let mut stepper = Stepper {
+                    update,
+                    gradients: GradientsParams::new(),
+                    moments: &mut of_slices,
+                    buffers: &mut Buffers::default(),
+                    parameter: 0,
+                    hole: None,
+                };
+                slices = stepper.apply_in_place(0, slices, gradient());
                 tensors = apply_by_tensors(&update, tensors, gradient(), &mut of_tensors);
             }
             let difference: f32 = (slices - tensors).abs().max().into_scalar();

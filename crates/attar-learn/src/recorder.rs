@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use attar_doctor::{Evaluation, Event, Finish, Header, Position, Reader, Status, Step, Writer};
 
 use crate::train::{EpochReport, Observer, State, StepReport};
-use crate::{Autoencoder, Curves, Error, checkpoint};
+use crate::{Curves, Error, checkpoint};
 
 /// The folder of one run.
 #[derive(Clone, Debug)]
@@ -187,7 +187,7 @@ impl Observer for Recorder<'_> {
         self.checkpoint_if_due(state)
     }
 
-    fn epoch(&mut self, report: &EpochReport, _model: &Autoencoder, state: &State) -> Result<(), Error> {
+    fn epoch(&mut self, report: &EpochReport, state: &State) -> Result<(), Error> {
         let mut write = |split: &str, metric: &str, value: f64| {
             let metrics = [(metric.to_owned(), value)].into_iter().collect();
             let (epoch, step) = (report.epoch as u64, report.step as u64);

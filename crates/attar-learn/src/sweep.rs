@@ -64,7 +64,7 @@ impl CourseProbe {
 }
 
 impl Observer for Curves {
-    fn epoch(&mut self, report: &EpochReport, _model: &Autoencoder, _state: &State) -> Result<(), Error> {
+    fn epoch(&mut self, report: &EpochReport, _state: &State) -> Result<(), Error> {
         if report.epoch > 0 {
             self.train_losses.push(report.train_loss);
         }
@@ -101,7 +101,8 @@ impl Sweep<'_> {
         done: impl Fn(usize, &Curves, &Autoencoder) -> Result<(), Error> + Sync,
     ) -> Result<Vec<Curves>, Error> {
         let mut order: Vec<usize> = (0..trainings.len()).collect();
-        order.sort_by_key(|&index| std::cmp::Reverse(self.weights(&trainings[index])));
+        let weights = |index: usize| trainings[index].architecture.weights(self.data.dataset.features());
+        order.sort_by_key(|&index| std::cmp::Reverse(weights(index)));
         on_every_core(self.threads, &order, |index| {
             let training = &trainings[index];
             let named = |source| Error::OneOfSweep {
@@ -122,13 +123,6 @@ impl Sweep<'_> {
         let mut curves = Curves::default();
         let state = train(&job, job.start(), &mut curves)?;
         Ok((curves, state.model.valid()))
-    }
-
-    fn weights(&self, config: &Training) -> usize {
-        let features = self.data.dataset.features();
-        let count = |widths: Vec<usize>| widths.windows(2).map(|pair| pair[0] * pair[1]).sum::<usize>();
-        let architecture = &config.architecture;
-        count(architecture.encoder_widths(features)) + count(architecture.decoder_widths(features))
     }
 }
 

@@ -3,7 +3,6 @@
 use attar_data::random::{Purpose, permutation, stream};
 use attar_data::{Prepared, Split};
 use attar_ops::{Buffers, awake};
-use burn::module::Module;
 use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::Device;
 
@@ -31,7 +30,7 @@ pub struct Job<'a> {
 /// Where a training stands: all that is needed to go on with the same bits.
 #[derive(Clone, Debug)]
 pub struct State {
-    /// The network, on an autodiff device.
+    /// The network, on the job's device.
     pub model: Autoencoder,
     /// The optimizer's running averages.
     pub optimizer: OptimizerState,
@@ -83,8 +82,8 @@ pub trait Observer {
     fn step(&mut self, _report: &StepReport, _state: &State) -> Result<(), Error> {
         Ok(())
     }
-    /// Before the first epoch and after each one, with the network without autodiff.
-    fn epoch(&mut self, _report: &EpochReport, _model: &Autoencoder, _state: &State) -> Result<(), Error> {
+    /// Before the first epoch and after each one.
+    fn epoch(&mut self, _report: &EpochReport, _state: &State) -> Result<(), Error> {
         Ok(())
     }
 }
@@ -108,7 +107,8 @@ pub fn train(job: &Job, mut state: State, observer: &mut dyn Observer) -> Result
         for rows in order.chunks(config.batch_size).skip(state.batches) {
             let rate = config.schedule.rate(config.learning_rate, state.optimizer.steps, steps);
             let loss;
-            (state, loss) = awake(|| step(&batches, state, rows, rate, &mut buffers))?;
+            let step = || step(&batches, state, rows, rate, &mut buffers);
+            (state, loss) = if batches.shared { awake(step) } else { step() }?;
             let step = state.optimizer.steps;
             let report = StepReport { epoch, step, loss, learning_rate: rate, samples: rows.len() };
             observer.step(&report, &state)?;
@@ -149,7 +149,7 @@ fn gradients(
     let micro_batches = rows.chunks(rows.len().div_ceil(config.accumulation));
     let mut of_one = |rows: &[usize]| {
         let batch = batches.read(rows, epoch, buffers);
-        let result = batch.gradients(model, scale, buffers);
+        let result = batch.gradients(model, scale, config.precision, buffers);
         batch.recycle(buffers);
         result
     };
@@ -177,10 +177,9 @@ fn gradients(
 impl Job<'_> {
     /// A training before its first step.
     pub fn start(&self) -> State {
-        let device = self.device.clone().autodiff();
         let features = self.data.dataset.features();
         State {
-            model: Autoencoder::new(&self.config.architecture, features, self.config.seed, &device),
+            model: Autoencoder::new(&self.config.architecture, features, self.config.seed, &self.device),
             optimizer: OptimizerState::default(),
             epoch: 0,
             batches: 0,
@@ -228,8 +227,8 @@ impl State {
     }
 
     fn report(&self, job: &Job, train_loss: f64, observer: &mut dyn Observer) -> Result<(), Error> {
-        let model = self.model.valid();
-        let validation_loss = evaluate::loss(&model, job.data, &job.split.validation, &job.device);
+        let model = &self.model;
+        let validation_loss = evaluate::loss(model, job.data, &job.split.validation, &job.device);
         let step = self.optimizer.steps;
         if !job.split.validation.is_empty() {
             // The last step's own damage: no step follows to find it.
@@ -239,7 +238,7 @@ impl State {
             0 => 0.0,
             _ => job.config.schedule.rate(job.config.learning_rate, step - 1, job.steps()),
         };
-        let probe = job.probe.map(|probe| probe.accuracy(&model, job.data, &job.device));
+        let probe = job.probe.map(|probe| probe.accuracy(model, job.data, &job.device));
         let report = EpochReport {
             epoch: self.epoch,
             step,
@@ -248,6 +247,6 @@ impl State {
             learning_rate,
             probe_accuracy: probe.transpose()?,
         };
-        observer.epoch(&report, &model, self)
+        observer.epoch(&report, self)
     }
 }

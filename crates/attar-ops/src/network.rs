@@ -54,15 +54,17 @@ impl<'a, T: Float> Dense<'a, T> {
     }
 
     /// The parameters' gradients from that of the output before its activation.
-    pub fn gradient(&self, input: &[T], of_output: &[T], buffers: &mut Buffers<T>) -> DenseGradient<T> {
-        let mut weight = buffers.take(self.inputs * self.outputs);
+    pub fn gradient(&self, input: &[T], of_output: &[T], out: &mut DenseGradient<T>) {
         let of_output = Matrix::row_major(of_output, self.outputs);
-        product(self.precision, &mut weight, Matrix::row_major(input, self.inputs).transposed(), of_output);
-        let mut bias = buffers.take(self.bias.map_or(0, <[T]>::len));
-        if !bias.is_empty() {
-            column_sums(of_output.values(), &mut bias);
+        product(self.precision, &mut out.weight, Matrix::row_major(input, self.inputs).transposed(), of_output);
+        if !out.bias.is_empty() {
+            column_sums(of_output.values(), &mut out.bias);
         }
-        DenseGradient { weight, bias }
+    }
+
+    fn room_for_gradient(&self, buffers: &mut Buffers<T>) -> DenseGradient<T> {
+        let weight = buffers.take(self.inputs * self.outputs);
+        DenseGradient { weight, bias: buffers.take(self.bias.map_or(0, <[T]>::len)) }
     }
 
     /// The input's gradient from that of the output before its activation.
@@ -129,14 +131,21 @@ impl<'a, T: Float> Passes<'a, T> {
     fn up(&self, layers: &[Dense<'_, T>], mut gradient: Vec<T>, buffers: &mut Buffers<T>) -> Vec<DenseGradient<T>> {
         let mut gradients = Vec::with_capacity(layers.len());
         for (index, layer) in layers.iter().enumerate().rev() {
-            gradients.push(layer.gradient(self.input_of(index), &gradient, buffers));
+            let mut of_layer = layer.room_for_gradient(buffers);
+            let input = self.input_of(index);
             // Nobody asks for the gradient of the first layer's input.
             if let Some(before) = index.checked_sub(1) {
                 let mut below = buffers.take(self.samples * layer.inputs);
-                layer.input_gradient(&gradient, &mut below);
-                layers[before].activation.multiply_by_slope(&mut below, &self.outputs[before], &self.slopes[before]);
+                let of_input = || {
+                    layer.input_gradient(&gradient, &mut below);
+                    layers[before].activation.multiply_by_slope(&mut below, input, &self.slopes[before]);
+                };
+                rayon::join(|| layer.gradient(input, &gradient, &mut of_layer), of_input);
                 buffers.give(std::mem::replace(&mut gradient, below));
+            } else {
+                layer.gradient(input, &gradient, &mut of_layer);
             }
+            gradients.push(of_layer);
         }
         buffers.give(gradient);
         gradients.reverse();

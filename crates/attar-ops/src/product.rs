@@ -17,8 +17,10 @@ const SHARED_FROM: usize = 1 << 20;
 const BLOCK_WORK: usize = 1 << 25;
 /// Most blocks of a product: each block reads a whole factor.
 const MOST_BLOCKS: usize = 16;
-/// Blocks begin at multiples of this many rows or columns: whole vectors, and whole tiles.
-const GRAIN: usize = 32;
+/// Blocks begin at multiples of this many columns: whole vectors.
+const COLUMN_GRAIN: usize = 16;
+/// Blocks begin at multiples of this many rows.
+const ROW_GRAIN: usize = 4;
 
 /// How the factors of a product are rounded; sums are in the type of the result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +28,7 @@ const GRAIN: usize = 32;
 pub enum Precision {
     /// Not at all.
     #[default]
+    #[serde(rename = "f32")]
     Full,
     /// To bf16, see [`crate::bf16`]; for `f32` alone, others stay as they are.
     Bf16,
@@ -43,15 +46,16 @@ pub fn product<T: Float>(precision: Precision, out: &mut [T], left: Matrix<'_, T
         return;
     }
     let blocks = blocks(rows * columns * left.columns());
-    let size = rows.max(columns).div_ceil(blocks).next_multiple_of(GRAIN);
     let out = MatrixMut::row_major(out, columns);
     if blocks == 1 {
         T::product(precision, out, left, right);
     } else if columns > rows {
+        let size = columns.div_ceil(blocks).next_multiple_of(COLUMN_GRAIN);
         out.column_blocks(size).into_par_iter().enumerate().for_each(|(block, out)| {
             T::product(precision, out, left, right.some_columns(block * size, size));
         });
     } else {
+        let size = rows.div_ceil(blocks).next_multiple_of(ROW_GRAIN);
         out.row_blocks(size).into_par_iter().enumerate().for_each(|(block, out)| {
             T::product(precision, out, left.some_rows(block * size, size), right);
         });

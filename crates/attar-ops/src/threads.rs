@@ -4,7 +4,7 @@ use std::hint::spin_loop;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Values that one task works on; fixed, so that the number of threads changes nothing.
-pub(crate) const BLOCK: usize = 8192;
+pub(crate) const BLOCK: usize = 10_240;
 
 /// Turns without work after which a waiting thread lets others run; some tens of microseconds.
 const PATIENCE: usize = 1000;

@@ -8,7 +8,7 @@ use std::error::Error;
 use std::time::Instant;
 
 use attar::data::{Prepared, Preprocessing, Split, Synthetic};
-use attar::learn::config::{Activation, Architecture, Decay, Objective, Optimizer, Schedule, Training};
+use attar::learn::config::{Activation, Architecture, Decay, Objective, Optimizer, Precision, Schedule, Training};
 use attar::learn::{Job, Observer, State, StepReport, train};
 use attar::ops;
 use burn::tensor::Device;
@@ -20,9 +20,18 @@ struct Options {
     /// Threads of the training.
     #[arg(long, default_value_t = 2)]
     threads: usize,
+    /// Rounds what is multiplied to bf16.
+    #[arg(long)]
+    bf16: bool,
     /// Networks to time, by place; all without it.
     #[arg(long, value_delimiter = ',')]
     only: Vec<usize>,
+}
+
+impl Options {
+    fn precision(&self) -> Precision {
+        if self.bf16 { Precision::Bf16 } else { Precision::Full }
+    }
 }
 
 /// A symmetric autoencoder and its batch.
@@ -53,7 +62,7 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     pool.install(|| {
         let mut networks = Vec::new();
         for place in (0..NETWORKS.len()).filter(chosen) {
-            networks.push(NETWORKS[place].measure()?);
+            networks.push(NETWORKS[place].measure(options.precision())?);
         }
         println!("{}", json!({ "networks": networks, "product_gflops": product_rate() }));
         Ok(())
@@ -61,21 +70,21 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
 }
 
 impl Network {
-    fn measure(&self) -> Result<serde_json::Value, Box<dyn Error + Send + Sync>> {
+    fn measure(&self, precision: Precision) -> Result<serde_json::Value, Box<dyn Error + Send + Sync>> {
         let samples = BATCHES * self.batch;
         let data = Synthetic { dimensions: self.features, samples, high: 20, variance: 10.0, seed: 7 }.generate()?;
         let rows: Vec<usize> = (0..samples).collect();
         let preprocessing = Preprocessing::fit(&data, &rows, None)?;
         let data = Prepared { dataset: data, preprocessing };
         let split = Split { train: rows, validation: Vec::new(), test: Vec::new() };
-        let config = self.training();
+        let config = self.training(precision);
         let job = Job { data: &data, split: &split, config: &config, probe: None, device: Device::flex() };
         let mut clock = Clock::default();
         train(&job, job.start(), &mut clock)?;
         Ok(json!({ "name": self.name(), "microseconds": median(&mut clock.steps), "gflop": self.operations() / 1e9 }))
     }
 
-    fn training(&self) -> Training {
+    fn training(&self, precision: Precision) -> Training {
         let (latent, hidden) = self.widths.split_last().map_or((1, &[][..]), |(&latent, hidden)| (latent, hidden));
         Training {
             architecture: Architecture {
@@ -92,6 +101,7 @@ impl Network {
             epochs: self.epochs,
             batch_size: self.batch,
             accumulation: 1,
+            precision,
             seed: 1,
         }
     }

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use attar_data::{Budget, Categorical, Impute, Scaling};
-use attar_learn::config::{Activation, Decay, LossOn};
+use attar_learn::config::{Activation, Decay, LossOn, Precision};
 use clap::Args;
 use serde::de::IntoDeserializer;
 use serde::{Deserialize, Serialize};
@@ -132,6 +132,9 @@ pub(crate) struct Settings {
     /// Micro-batches per step, for less memory at the same gradients
     #[arg(long, value_name = "N", help_heading = "Training")]
     pub(crate) accumulation: Option<usize>,
+    /// Rounding of what is multiplied while training: bf16 is faster on processors that have it, and coarser
+    #[arg(long, value_parser = words::<Precision>(), help_heading = "Training")]
+    pub(crate) precision: Option<Precision>,
     /// Trainings of each kind, with the seeds that follow --seed
     #[arg(long, value_name = "N", help_heading = "Training")]
     pub(crate) repeats: Option<usize>,

@@ -1,7 +1,7 @@
 //! The course's reference vectors, made with PyTorch: `tests/reference/README.md`.
 
 use attar_linear::FittedLinearProbe;
-use attar_ops::Buffers;
+use attar_ops::{Buffers, Precision};
 use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::Device;
@@ -74,7 +74,9 @@ type Gradients = fn(&Batch, &Autoencoder) -> (f64, GradientsParams);
 
 /// Both ways to a gradient: in one operation, and by autodiff.
 const WAYS: [(&str, Gradients); 2] = [
-    ("one operation", |batch, model| host::gradients(model, batch, 0.5, &mut Buffers::default()).unwrap()),
+    ("one operation", |batch, model| {
+        host::gradients(model, batch, 0.5, Precision::Full, &mut Buffers::default()).unwrap()
+    }),
     ("autodiff", |batch, model| batch.gradients_by_autodiff(model, 0.5)),
 ];
 

@@ -52,6 +52,7 @@ fn training() -> Training {
         epochs: 3,
         batch_size: 10,
         accumulation: 1,
+        precision: Precision::Full,
         seed: 11,
     }
 }
@@ -84,7 +85,7 @@ fn one_operation_and_autodiff_agree_for_every_activation_and_weight() {
             let model = job.start().model;
             let mut buffers = Buffers::default();
             let batch = Batches::new(&job).read(&rows, 2, &mut buffers);
-            let (loss, gradients) = host::gradients(&model, &batch, 0.25, &mut buffers).unwrap();
+            let (loss, gradients) = host::gradients(&model, &batch, 0.25, Precision::Full, &mut buffers).unwrap();
             let (reference_loss, reference) = batch.gradients_by_autodiff(&model, 0.25);
             assert!((loss - reference_loss).abs() < 1e-5 * reference_loss, "{activation:?}: {loss}");
             let sgd = Optimizer::Sgd { momentum: 0.0, weight_decay: 0.0 };
@@ -198,7 +199,7 @@ fn a_training_goes_on_from_any_step_with_the_same_bits() {
 struct Losses(Vec<EpochReport>);
 
 impl Observer for Losses {
-    fn epoch(&mut self, report: &EpochReport, _: &Autoencoder, _: &State) -> Result<(), Error> {
+    fn epoch(&mut self, report: &EpochReport, _: &State) -> Result<(), Error> {
         self.0.push(*report);
         Ok(())
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use attar_doctor::{Choice, Header, Status};
-use attar_learn::config::{Decay, Optimizer, Training};
+use attar_learn::config::{Decay, Optimizer, Precision, Training};
 use attar_learn::{
     Autoencoder, Cadence, Error, Job, Progress, Recorder, RunFolder, State, checkpoint, model_file, train,
     write_atomically,
@@ -151,7 +151,7 @@ fn newest_checkpoint(job: &Job, folder: &RunFolder) -> Result<Option<State>, Cli
 }
 
 pub(crate) fn header(job: &Job, settings: &Settings, fingerprint: &str, parameters: usize) -> Header {
-    let Training { optimizer, schedule, batch_size, accumulation, seed, .. } = job.config;
+    let Training { optimizer, schedule, batch_size, accumulation, precision, seed, .. } = job.config;
     let warmup = ("warmup_steps", schedule.warmup_steps as f64);
     let decay = match schedule.decay {
         Decay::Constant => "constant",
@@ -165,6 +165,10 @@ pub(crate) fn header(job: &Job, settings: &Settings, fingerprint: &str, paramete
         schedule: Choice::new(decay, [warmup]),
         batch_size: *batch_size as u64,
         accumulation: *accumulation as u64,
+        dtype: match precision {
+            Precision::Full => "f32".into(),
+            Precision::Bf16 => "bf16".into(),
+        },
         parameters: parameters as u64,
         data_fingerprint: fingerprint.to_owned(),
         notes: settings.note.clone().unwrap_or_default(),

@@ -197,7 +197,7 @@ mod tests {
                     --noise-std 0.5 --salt-and-pepper 0.1 --shift 1 --rotation 2 --scale 0.1 --shear 0.2 \
                     --mask-probability 0.25 --loss-on hidden --optimizer sgd --momentum 0.9 --weight-decay 0.1 \
                     --learning-rate 1e-4 --warmup-epochs 0.5 --schedule cosine --clip-norm 1 --epochs 3 --batch-size 7 \
-                    --accumulation 2 --repeats 4 --first-repeat 2 --checkpoint-seconds 3 --recipe few-labels --label-budget 10,all --draws 5 --neighbours 3 \
+                    --accumulation 2 --precision bf16 --repeats 4 --first-repeat 2 --checkpoint-seconds 3 --recipe few-labels --label-budget 10,all --draws 5 --neighbours 3 \
                     --probe-epochs 9 --name n --seed 11 --out o --data-dir d --note a=b --threads 2 --json";
         let cli = Cli::parse_from(line.split_whitespace());
         let Command::Train(train) = &cli.command else { panic!("{cli:?}") };

@@ -85,6 +85,7 @@ impl Settings {
             epochs: need("epochs", self.epochs)?,
             batch_size,
             accumulation: need("accumulation", self.accumulation)?,
+            precision: need("precision", self.precision)?,
             seed: self.seed().wrapping_add(repeat as u64),
         };
         training.validate()?;

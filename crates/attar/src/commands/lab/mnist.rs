@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use attar_data::{Budget, Labels, Prepared, Preprocessing, ReadOptions, SplitFractions, label_budgets, open, split};
-use attar_learn::config::{Activation, Architecture, Decay, LossOn, Noise, Objective, Optimizer, Schedule, Training};
+use attar_learn::config::{
+    Activation, Architecture, Decay, LossOn, Noise, Objective, Optimizer, Precision, Schedule, Training,
+};
 use attar_learn::{CourseProbe, Curves, Sweep};
 use attar_linear::LinearProbe;
 use burn::tensor::Device;
@@ -51,6 +53,7 @@ impl Kind {
             epochs: self.epochs,
             batch_size: self.batch_size,
             accumulation: 1,
+            precision: Precision::Full,
             seed,
         }
     }

@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use attar_data::{Labels, OutTable, Prepared, Preprocessing, Split, SplitFractions, Synthetic, split, write_table};
-use attar_learn::config::{Activation, Architecture, Decay, LossOn, Noise, Objective, Optimizer, Schedule, Training};
+use attar_learn::config::{
+    Activation, Architecture, Decay, LossOn, Noise, Objective, Optimizer, Precision, Schedule, Training,
+};
 use attar_learn::judge::fit_pca;
 use attar_learn::{CourseProbe, Representation, Sweep};
 use attar_linear::LinearProbe;
@@ -49,6 +51,7 @@ fn training(objective: Objective, latent: usize, seed: u64) -> Training {
         epochs: 10,
         batch_size: 100,
         accumulation: 1,
+        precision: Precision::Full,
         seed,
     }
 }
