@@ -40,7 +40,7 @@ pub fn feature_errors(model: &Autoencoder, data: &Prepared, rows: &[usize], devi
 
 /// The codes of the given rows, row-major `[rows, latent]`.
 pub fn codes(model: &Autoencoder, data: &Prepared, rows: &[usize], device: &Device) -> Vec<f32> {
-    let mut codes = Vec::new();
+    let mut codes = Vec::with_capacity(rows.len() * model.latent());
     each_block(data, rows, |clean| {
         codes.extend(run(&model.encoder, clean, data.dataset.features(), device));
     });

@@ -4,9 +4,10 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use attar_data::{Prepared, Split};
-use attar_linear::LinearProbe;
+use attar_linear::{AffineCodes, LinearProbe};
 use burn::module::Module;
-use burn::tensor::Device;
+use burn::nn::Linear;
+use burn::tensor::{Device, TensorData};
 use serde::{Deserialize, Serialize};
 
 use crate::config::Training;
@@ -43,10 +44,31 @@ pub struct CourseProbe {
 impl CourseProbe {
     /// The accuracy on the test rows of a probe fitted on codes of `model`.
     ///
+    /// A code that is an affine function of fewer features is not written out: the probe reads the features, and is
+    /// the same but for rounding.
+    ///
     /// # Errors
     /// As [`LinearProbe::fit`].
     pub fn accuracy(&self, model: &Autoencoder, data: &Prepared, device: &Device) -> Result<f64, Error> {
-        self.accuracy_of(&Representation::Learned(model, device.clone()), data)
+        match model.encoder.linear.as_slice() {
+            [layer] if data.dataset.features() < model.latent() => self.accuracy_after(layer, data),
+            _ => self.accuracy_of(&Representation::Learned(model, device.clone()), data),
+        }
+    }
+
+    /// The same of codes that one layer makes of the features.
+    fn accuracy_after(&self, layer: &Linear, data: &Prepared) -> Result<f64, Error> {
+        let (weight, bias) = parameters(layer);
+        let weight = matrix(&weight, bias.len());
+        let (fit, test) =
+            (Representation::Raw.codes(data, &self.fit_rows)?, Representation::Raw.codes(data, &self.test_rows)?);
+        let codes = |rows| AffineCodes { inputs: matrix(rows, data.dataset.features()), weight, bias: &bias };
+        let fitted = self.probe.fit_affine(&codes(&fit), &self.labels_of(&self.fit_rows), self.classes)?;
+        Ok(fitted.accuracy_affine(&codes(&test), &self.labels_of(&self.test_rows))?)
+    }
+
+    fn labels_of(&self, rows: &[usize]) -> Vec<u32> {
+        rows.iter().map(|&row| self.labels[row]).collect()
     }
 
     /// The same of any representation.
@@ -54,13 +76,20 @@ impl CourseProbe {
     /// # Errors
     /// As [`LinearProbe::fit`].
     pub fn accuracy_of(&self, representation: &Representation, data: &Prepared) -> Result<f64, Error> {
-        let labels = |rows: &[usize]| rows.iter().map(|&row| self.labels[row]).collect::<Vec<u32>>();
         let fit = representation.codes(data, &self.fit_rows)?;
         let test = representation.codes(data, &self.test_rows)?;
         let width = representation.size(data);
-        let fitted = self.probe.fit(matrix(&fit, width), &labels(&self.fit_rows), self.classes)?;
-        Ok(fitted.accuracy(matrix(&test, width), &labels(&self.test_rows))?)
+        let fitted = self.probe.fit(matrix(&fit, width), &self.labels_of(&self.fit_rows), self.classes)?;
+        Ok(fitted.accuracy(matrix(&test, width), &self.labels_of(&self.test_rows))?)
     }
+}
+
+/// Weight, row-major `[inputs, outputs]`, and bias of a layer; zeros where it has none.
+fn parameters(layer: &Linear) -> (Vec<f32>, Vec<f32>) {
+    let values = |data: TensorData| data.iter::<f32>().collect::<Vec<f32>>();
+    let [_, outputs] = layer.weight.dims();
+    let bias = layer.bias.as_ref().map_or_else(|| vec![0.0; outputs], |bias| values(bias.val().into_data()));
+    (values(layer.weight.val().into_data()), bias)
 }
 
 impl Observer for Curves {

@@ -10,7 +10,7 @@ use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use self::kernel::{BatchGradient, Contrasts, PAD, PaddedCodes, TILE};
+use self::kernel::{BackThroughMap, BatchGradient, Contrasts, PAD, PaddedCodes, PaddedMap, TILE, ThroughMap};
 use crate::{Error, accuracy, check, logits};
 
 /// One linear layer trained with softmax cross-entropy (averaged over the batch) by Adam, on codes as they are.
@@ -34,6 +34,20 @@ impl Default for LinearProbe {
     fn default() -> Self {
         Self { epochs: 50, batch_size: 200, learning_rate: 1e-3, seed: 0 }
     }
+}
+
+/// Codes `inputs · weight + bias` that are never written out.
+///
+/// Where the inputs are narrower than the codes, a probe on such codes costs less memory and time: its logits and its
+/// gradients go through the inputs.
+#[derive(Debug, Clone, Copy)]
+pub struct AffineCodes<'a> {
+    /// `[samples, inputs]`.
+    pub inputs: MatRef<'a, f32>,
+    /// `[inputs, features]`.
+    pub weight: MatRef<'a, f32>,
+    /// One per feature.
+    pub bias: &'a [f32],
 }
 
 /// A linear classifier: the class of a code is the row of largest `weight · code + bias`.
@@ -70,21 +84,98 @@ impl LinearProbe {
     /// One class only, fewer rows than classes, a label outside `0..classes`, a value that is not finite, or a setting
     /// out of range.
     pub fn fit(&self, codes: MatRef<'_, f32>, labels: &[u32], classes: usize) -> Result<FittedLinearProbe, Error> {
+        self.check(codes, labels, classes)?;
+        Ok(self.train(codes.ncols(), None, &padded(codes), labels, classes))
+    }
+
+    /// As [`fit`](Self::fit) on codes that are not written out; the same but for rounding.
+    ///
+    /// # Errors
+    /// As [`fit`](Self::fit) for the inputs; shapes that do not fit each other; a map that is not finite.
+    pub fn fit_affine(
+        &self,
+        codes: &AffineCodes<'_>,
+        labels: &[u32],
+        classes: usize,
+    ) -> Result<FittedLinearProbe, Error> {
+        self.check(codes.inputs, labels, classes)?;
+        codes.check()?;
+        let map = Map::new(codes, classes);
+        Ok(self.train(codes.weight.ncols(), Some(map), &padded(codes.inputs), labels, classes))
+    }
+
+    fn check(&self, rows: MatRef<'_, f32>, labels: &[u32], classes: usize) -> Result<(), Error> {
         check::setting("batch_size", "at least 1", self.batch_size as f64, self.batch_size > 0)?;
         let rate = f64::from(self.learning_rate);
         check::setting("learning_rate", "finite and positive", rate, rate.is_finite() && rate > 0.0)?;
-        check::labelled(codes, labels, classes)?;
+        check::labelled(rows, labels, classes)?;
+        Ok(())
+    }
+
+    /// Trains on the rows, which are the codes or what `map` makes them of.
+    fn train(
+        &self,
+        features: usize,
+        map: Option<Map>,
+        rows: &PaddedCodes,
+        labels: &[u32],
+        classes: usize,
+    ) -> FittedLinearProbe {
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
-        let mut layer = Layer::new(classes, codes.ncols(), &mut rng);
-        let codes = padded(codes);
+        let mut layer = Layer::new(classes, features, &mut rng);
+        layer.map = map;
         let mut order: Vec<u32> = (0..labels.len() as u32).collect();
         for _ in 0..self.epochs {
             order.shuffle(&mut rng);
             for batch in order.chunks(self.batch_size) {
-                layer.step(&codes, labels, batch, self.learning_rate);
+                layer.step(rows, labels, batch, self.learning_rate);
             }
         }
-        Ok(layer.fitted())
+        layer.fitted()
+    }
+}
+
+impl AffineCodes<'_> {
+    fn check(&self) -> Result<(), Error> {
+        check::length("rows of the map, one per input", self.inputs.ncols(), self.weight.nrows())?;
+        check::length("shifts of the map, one per feature", self.weight.ncols(), self.bias.len())?;
+        check::finite(self.weight)?;
+        check::finite(MatRef::from_row_major_slice(self.bias, 1, self.bias.len()))
+    }
+}
+
+impl FittedLinearProbe {
+    /// The share of `labels` that are predicted for codes that are not written out.
+    ///
+    /// # Errors
+    /// As [`accuracy`](Self::accuracy); shapes that do not fit each other.
+    pub fn accuracy_affine(&self, codes: &AffineCodes<'_>, labels: &[u32]) -> Result<f64, Error> {
+        codes.check()?;
+        check::features(codes.weight, self.weight.ncols())?;
+        let shift = &self.weight * faer::ColRef::from_slice(codes.bias);
+        let bias = self.bias.iter().zip(shift.iter()).map(|(bias, shift)| bias + shift).collect();
+        Self { weight: &self.weight * codes.weight.transpose(), bias }.accuracy(codes.inputs, labels)
+    }
+}
+
+/// An affine map from the rows to the codes, with the contrasts on its near side.
+struct Map {
+    rows: PaddedMap,
+    inputs: usize,
+    contrasts: Contrasts,
+    gradient: Contrasts,
+}
+
+impl Map {
+    fn new(codes: &AffineCodes<'_>, classes: usize) -> Self {
+        let inputs = codes.inputs.ncols();
+        let width = inputs.next_multiple_of(PAD);
+        let rows = Mat::from_fn(inputs + 1, codes.weight.ncols(), |row, column| match row < inputs {
+            true => codes.weight[(row, column)],
+            false => codes.bias[column],
+        });
+        let contrasts = || Contrasts::zero(classes - 1, width);
+        Self { rows: PaddedMap(padded(rows.as_ref())), inputs, contrasts: contrasts(), gradient: contrasts() }
     }
 }
 
@@ -102,6 +193,8 @@ struct Layer {
     contrast_gradient: Contrasts,
     residuals: Vec<[f32; TILE]>,
     steps: i32,
+    /// From the rows to the codes, where the rows are not the codes.
+    map: Option<Map>,
 }
 
 impl Layer {
@@ -115,7 +208,7 @@ impl Layer {
             row[..features].fill_with(|| rng.random_range(-bound..bound));
         }
         bias.fill_with(|| rng.random_range(-bound..bound));
-        let contrasts = || Contrasts { weight: vec![0.0; (classes - 1) * width], bias: vec![0.0; classes - 1] };
+        let contrasts = || Contrasts::zero(classes - 1, width);
         Self {
             arch: Arch::new(),
             features,
@@ -128,20 +221,26 @@ impl Layer {
             contrast_gradient: contrasts(),
             residuals: vec![[0.0; TILE]; classes - 1],
             steps: 0,
+            map: None,
         }
     }
 
-    fn step(&mut self, codes: &PaddedCodes, labels: &[u32], batch: &[u32], learning_rate: f32) {
+    fn step(&mut self, rows: &PaddedCodes, labels: &[u32], batch: &[u32], learning_rate: f32) {
         self.take_contrasts();
-        let work = BatchGradient {
-            codes,
-            labels,
-            batch,
-            contrasts: &self.contrasts,
-            gradient: &mut self.contrast_gradient,
-            residuals: &mut self.residuals,
+        if let Some(Map { rows: map, inputs, contrasts, .. }) = &mut self.map {
+            let inputs = *inputs;
+            self.arch.dispatch(ThroughMap { map, inputs, of_outputs: &self.contrasts, of_inputs: contrasts });
+        }
+        let (contrasts, gradient) = match &mut self.map {
+            Some(map) => (&map.contrasts, &mut map.gradient),
+            None => (&self.contrasts, &mut self.contrast_gradient),
         };
-        self.arch.dispatch(work);
+        let residuals = &mut self.residuals;
+        self.arch.dispatch(BatchGradient { codes: rows, labels, batch, contrasts, gradient, residuals });
+        if let Some(Map { rows: map, inputs, gradient, .. }) = &self.map {
+            let (inputs, of_outputs) = (*inputs, &mut self.contrast_gradient);
+            self.arch.dispatch(BackThroughMap { map, inputs, of_inputs: gradient, of_outputs });
+        }
         self.spread_gradient(1.0 / batch.len() as f32);
         self.adam(learning_rate);
     }

@@ -5,7 +5,7 @@ use std::f32::consts::{FRAC_PI_2, LN_2, SQRT_2};
 use crate::vectorised::vectorised;
 
 /// Numbers that are made together.
-pub const NORMALS: usize = 256;
+pub const NORMALS: usize = 32;
 const HALF: usize = NORMALS / 2;
 
 /// Independent standard normal numbers from as many independent uniform words.
@@ -99,7 +99,7 @@ mod tests {
     /// Moments and the distribution function, each within four standard errors.
     #[test]
     fn they_are_standard_normal() {
-        let words = words(NORMALS * 4000);
+        let words = words(NORMALS * 32_000);
         let (chunks, _) = words.as_chunks::<NORMALS>();
         let normals: Vec<f64> = chunks.iter().flat_map(standard_normals).map(f64::from).collect();
         let count = normals.len() as f64;

@@ -25,13 +25,19 @@ impl PaddedCodes {
     }
 }
 
-/// Weights or gradients of all classes but the last, each padded to the width of the codes, and their biases.
+/// Weights or gradients of all classes but the last, each padded to the width of what they weigh, and their biases.
 ///
 /// Softmax does not change when all logits move together, so logits are taken relative to the last class: its logit is
 /// zero, and its gradient is minus the sum of the others. Two classes cost one dot product.
 pub(super) struct Contrasts {
     pub(super) weight: Vec<f32>,
     pub(super) bias: Vec<f32>,
+}
+
+impl Contrasts {
+    pub(super) fn zero(contrasts: usize, width: usize) -> Self {
+        Self { weight: vec![0.0; contrasts * width], bias: vec![0.0; contrasts] }
+    }
 }
 
 /// Adds up the gradient of the summed cross-entropy over one batch.
@@ -68,6 +74,89 @@ impl WithSimd for BatchGradient<'_> {
             for (residuals, (weight, bias)) in self.residuals.iter().zip(gradients) {
                 add_scaled_rows(simd, S::as_mut_simd_f32s(weight).0, &rows, residuals);
                 *bias += residuals.iter().sum::<f32>();
+            }
+        }
+    }
+}
+
+/// An affine map `x -> x W + b` as padded rows: those of W, then b.
+pub(super) struct PaddedMap(pub(super) PaddedCodes);
+
+impl PaddedMap {
+    /// The rows from `first` on, zeros after the last.
+    fn tile<'a, S: Simd>(&'a self, first: usize) -> [&'a [S::f32s]; TILE] {
+        let zeros = self.0.values.len() / self.0.width - 1;
+        let mut rows = [S::as_simd_f32s(self.0.row(zeros)).0; TILE];
+        for (place, row) in rows.iter_mut().enumerate() {
+            *row = S::as_simd_f32s(self.0.row((first + place).min(zeros))).0;
+        }
+        rows
+    }
+}
+
+/// The contrasts of the map's inputs that are those of its outputs: `W c`, and `b c` more of bias.
+pub(super) struct ThroughMap<'a> {
+    pub(super) map: &'a PaddedMap,
+    /// How many inputs the map has.
+    pub(super) inputs: usize,
+    pub(super) of_outputs: &'a Contrasts,
+    pub(super) of_inputs: &'a mut Contrasts,
+}
+
+impl WithSimd for ThroughMap<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { map, inputs, of_outputs, of_inputs } = self;
+        let width = of_inputs.weight.len() / of_inputs.bias.len();
+        let outputs = of_outputs.weight.chunks_exact(map.0.width).zip(&of_outputs.bias);
+        let to = of_inputs.weight.chunks_exact_mut(width).zip(&mut of_inputs.bias);
+        for ((of_outputs, bias), (of_inputs, of_inputs_bias)) in outputs.zip(to) {
+            for first in (0..=inputs).step_by(TILE) {
+                let values = dot_products(simd, S::as_simd_f32s(of_outputs).0, &map.tile::<S>(first), 0.0);
+                for (place, value) in values.into_iter().enumerate() {
+                    if first + place < inputs {
+                        of_inputs[first + place] = value;
+                    } else if first + place == inputs {
+                        *of_inputs_bias = bias + value;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The gradient by the contrasts of the map's outputs from that by the contrasts of its inputs.
+pub(super) struct BackThroughMap<'a> {
+    pub(super) map: &'a PaddedMap,
+    /// How many inputs the map has.
+    pub(super) inputs: usize,
+    pub(super) of_inputs: &'a Contrasts,
+    pub(super) of_outputs: &'a mut Contrasts,
+}
+
+impl WithSimd for BackThroughMap<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { map, inputs, of_inputs, of_outputs } = self;
+        let width = of_inputs.weight.len() / of_inputs.bias.len();
+        of_outputs.bias.copy_from_slice(&of_inputs.bias);
+        of_outputs.weight.fill(0.0);
+        let from = of_inputs.weight.chunks_exact(width).zip(&of_inputs.bias);
+        for ((of_inputs, bias), to) in from.zip(of_outputs.weight.chunks_exact_mut(map.0.width)) {
+            for first in (0..=inputs).step_by(TILE) {
+                let mut factors = [0.0; TILE];
+                for (place, factor) in factors.iter_mut().enumerate() {
+                    if first + place < inputs {
+                        *factor = of_inputs[first + place];
+                    } else if first + place == inputs {
+                        *factor = *bias;
+                    }
+                }
+                add_scaled_rows(simd, S::as_mut_simd_f32s(to).0, &map.tile::<S>(first), &factors);
             }
         }
     }

@@ -1,10 +1,10 @@
 //! The fast step against the obvious slow one.
 
-use faer::MatRef;
+use faer::{Mat, MatRef};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::{Layer, padded};
+use super::{AffineCodes, Layer, LinearProbe, padded};
 
 /// One linear layer and textbook Adam, in `f64`, every class computed.
 struct Naive {
@@ -80,4 +80,39 @@ fn the_fast_step_agrees_with_the_naive_one() {
     for (rows, features, classes) in [(50, 1, 2), (100, 5, 2), (100, 16, 3), (64, 17, 10), (83, 100, 2), (40, 130, 4)] {
         check(rows, features, classes);
     }
+}
+
+/// A probe through a map against the same probe on the codes that the map makes.
+#[test]
+fn a_probe_through_a_map_is_the_probe_on_its_codes() {
+    let mut rng = ChaCha8Rng::seed_from_u64(5);
+    for (rows, inputs, features, classes) in [(90, 3, 20, 2), (120, 17, 40, 3), (70, 8, 5, 2)] {
+        let mut random = |rows, columns| Mat::from_fn(rows, columns, |_, _| rng.random_range(-1.0f32..1.5));
+        let (x, weight, bias) = (random(rows, inputs), random(inputs, features), random(features, 1));
+        let bias = bias.col(0).iter().copied().collect::<Vec<_>>();
+        let codes = &x * &weight;
+        let codes = Mat::from_fn(rows, features, |i, j| codes[(i, j)] + bias[j]);
+        let class = |row: usize| (0..classes - 1).take_while(|&c| x[(row, c)] > 0.2).count() as u32;
+        let labels: Vec<u32> = (0..rows).map(class).collect();
+        let probe = LinearProbe { epochs: 20, batch_size: 13, learning_rate: 0.01, seed: 3 };
+        let on_codes = probe.fit(codes.as_ref(), &labels, classes).unwrap();
+        let affine = AffineCodes { inputs: x.as_ref(), weight: weight.as_ref(), bias: &bias };
+        let through = probe.fit_affine(&affine, &labels, classes).unwrap();
+        let difference = (&on_codes.weight - &through.weight).norm_max();
+        assert!(difference < 2e-4, "{inputs} to {features}: weights differ by {difference}");
+        let shift = on_codes.bias.iter().zip(&through.bias).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(shift < 2e-4, "{inputs} to {features}: biases differ by {shift}");
+        let accuracy = on_codes.accuracy(codes.as_ref(), &labels).unwrap();
+        let of_through = through.accuracy_affine(&affine, &labels).unwrap();
+        assert!((accuracy - of_through).abs() < 1.5 / rows as f64, "{accuracy} and {of_through}");
+        assert!(accuracy > 0.6, "the probe learned something: {accuracy}");
+    }
+}
+
+#[test]
+fn a_map_that_does_not_fit_is_refused() {
+    let (x, weight) = (Mat::from_fn(4, 2, |i, j| (i + j) as f32), Mat::<f32>::zeros(3, 5));
+    let codes = AffineCodes { inputs: x.as_ref(), weight: weight.as_ref(), bias: &[0.0; 5] };
+    let error = LinearProbe::default().fit_affine(&codes, &[0, 1, 0, 1], 2).unwrap_err();
+    assert!(error.to_string().contains("rows of the map"), "{error}");
 }
