@@ -1,6 +1,7 @@
 //! A chain of dense layers as one operation: loss and every gradient in one pass down and one pass up, without a graph.
 
 use crate::loss::squared_error;
+use crate::product::SHARED_FROM;
 use crate::reduce::column_sums;
 use crate::{Activation, Buffers, Float, Matrix, Precision, product};
 
@@ -136,11 +137,17 @@ impl<'a, T: Float> Passes<'a, T> {
             // Nobody asks for the gradient of the first layer's input.
             if let Some(before) = index.checked_sub(1) {
                 let mut below = buffers.take(self.samples * layer.inputs);
-                let of_input = || {
+                let mut of_input = || {
                     layer.input_gradient(&gradient, &mut below);
                     layers[before].activation.multiply_by_slope(&mut below, input, &self.slopes[before]);
                 };
-                rayon::join(|| layer.gradient(input, &gradient, &mut of_layer), of_input);
+                let mut of_parameters = || layer.gradient(input, &gradient, &mut of_layer);
+                if self.samples * layer.weight.len() < SHARED_FROM {
+                    of_parameters();
+                    of_input();
+                } else {
+                    rayon::join(of_parameters, of_input);
+                }
                 buffers.give(std::mem::replace(&mut gradient, below));
             } else {
                 layer.gradient(input, &gradient, &mut of_layer);

@@ -163,3 +163,108 @@ impl Update {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COUNT: usize = 2 * BLOCK + 77;
+
+    fn values<T: Float>(seed: f64) -> Vec<T> {
+        (0..COUNT).map(|at| T::from_f64((at as f64 * 0.37 + seed).sin() + 0.01)).collect()
+    }
+
+    fn updates() -> [Update; 3] {
+        let adam = Averages::Adam { beta_1: 0.9, beta_2: 0.99, epsilon: 1e-3 };
+        let plain = Update { averages: adam, rate: 0.1, decay: 0.0, shrinkage: 0.0, second_scale: 1.7 };
+        [
+            Update { decay: 0.02, ..plain },
+            Update { shrinkage: 0.03, ..plain },
+            Update { averages: Averages::Momentum(0.8), decay: 0.02, ..plain },
+        ]
+    }
+
+    /// Parameter and averages after a step, and its norms where they are asked for.
+    fn step<T: Float>(update: &Update, with_norms: bool) -> ([Vec<T>; 3], SquaredNorms) {
+        let (mut parameter, gradient, mut first) = (values(0.0), values(1.0), values(2.0));
+        let mut second: Vec<T> = match update.averages {
+            Averages::Momentum(_) => Vec::new(),
+            Averages::Adam { .. } => values(3.0).into_iter().map(|v: T| v * v).collect(),
+        };
+        let all = Parameter { values: &mut parameter, gradient: &gradient, first: &mut first, second: &mut second };
+        let norms = if with_norms {
+            update.apply_with_norms(all)
+        } else {
+            update.apply(all);
+            SquaredNorms::default()
+        };
+        ([parameter, first, second], norms)
+    }
+
+    /// The formulas of [`Update`] for one number: parameter, m and v after the step.
+    fn naive(update: &Update, p: f64, g: f64, m: f64, v: f64) -> [f64; 3] {
+        let g = g + update.decay * p;
+        let (m, v, direction) = match update.averages {
+            Averages::Momentum(momentum) => (momentum * m + g, v, momentum * m + g),
+            Averages::Adam { beta_1, beta_2, epsilon } => {
+                let (m, v) = (beta_1 * m + (1.0 - beta_1) * g, beta_2 * v + (1.0 - beta_2) * g * g);
+                (m, v, m / (update.second_scale * v.sqrt() + epsilon))
+            }
+        };
+        [(1.0 - update.shrinkage) * p - update.rate * direction, m, v]
+    }
+
+    fn check<T: Float>(tolerance: f64) {
+        for update in updates() {
+            let (after, _) = step::<T>(&update, false);
+            let start: [Vec<T>; 3] = [values(0.0), values(1.0), values(2.0)];
+            let second: Vec<T> = values(3.0);
+            for at in 0..COUNT {
+                let [p, g, m] = [0, 1, 2].map(|which| start[which][at].to_f64());
+                let want = naive(&update, p, g, m, (second[at] * second[at]).to_f64());
+                for (got, want) in after.iter().zip(want) {
+                    let error = got.get(at).map_or(0.0, |got| (got.to_f64() - want).abs());
+                    assert!(error < tolerance, "{update:?} at {at}: {error}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_step_is_its_formula() {
+        check::<f32>(1e-6);
+        check::<f64>(1e-14);
+    }
+
+    #[test]
+    fn norms_change_nothing_and_are_the_sums_of_squares() {
+        for update in updates() {
+            let (without, _) = step::<f32>(&update, false);
+            let (with, norms) = step::<f32>(&update, true);
+            assert_eq!(without, with);
+            let squares = |values: &mut dyn Iterator<Item = f64>| values.map(|value| value * value).sum::<f64>();
+            let start: Vec<f32> = values(0.0);
+            let gradient: Vec<f32> = values(1.0);
+            let moved = &mut start.iter().zip(&with[0]).map(|(before, after)| f64::from(after - before));
+            for (got, want) in [
+                (norms.weight, squares(&mut start.iter().copied().map(f64::from))),
+                (norms.gradient, squares(&mut gradient.iter().copied().map(f64::from))),
+                (norms.update, squares(moved)),
+            ] {
+                assert!((got - want).abs() < 1e-6 * want, "{update:?}: {got} for {want}");
+            }
+        }
+    }
+
+    #[test]
+    fn bits_do_not_depend_on_the_number_of_threads() {
+        let run = |threads, update| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| step::<f32>(update, true))
+        };
+        for update in updates() {
+            assert_eq!(run(1, &update), run(2, &update));
+            assert_eq!(run(1, &update), run(4, &update));
+        }
+    }
+}

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Float, Matrix, MatrixMut};
 
 /// Multiply-adds below which a product is not worth sharing.
-const SHARED_FROM: usize = 1 << 20;
+pub(crate) const SHARED_FROM: usize = 1 << 20;
 /// Multiply-adds of one block of a large product.
 const BLOCK_WORK: usize = 1 << 25;
 /// Most blocks of a product: each block reads a whole factor.

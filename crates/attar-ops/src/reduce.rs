@@ -10,7 +10,7 @@ use crate::vectorised::vectorised;
 const COLUMNS: usize = 256;
 const LANES: usize = 16;
 /// Terms that are summed in their own precision before they go into an `f64`.
-const RUN: usize = 256;
+const RUN: usize = 512;
 
 /// The sum of each column of the row-major `[rows, sums.len()]`.
 pub fn column_sums<T: Float>(values: &[T], sums: &mut [T]) {
@@ -67,16 +67,23 @@ pub(crate) fn sum_of_products<T: Float>(left: &[T], right: &[T]) -> f64 {
 fn sum_of<T: Float>(left: &[T], right: &[T], term: impl Fn(T, T) -> T) -> f64 {
     let mut sums = [0.0; LANES];
     for (left, right) in left.chunks(RUN).zip(right.chunks(RUN)) {
-        let mut lanes = [T::ZERO; LANES];
-        let (lefts, left_rest) = left.as_chunks::<LANES>();
-        let (rights, right_rest) = right.as_chunks::<LANES>();
+        // Two vectors, so that an addition need not wait for the one before.
+        let (mut lanes, mut others) = ([T::ZERO; LANES], [T::ZERO; LANES]);
+        let (lefts, left_rest) = left.as_chunks::<{ 2 * LANES }>();
+        let (rights, right_rest) = right.as_chunks::<{ 2 * LANES }>();
         for (left, right) in lefts.iter().zip(rights) {
-            for (lane, (&left, &right)) in lanes.iter_mut().zip(left.iter().zip(right)) {
-                *lane += term(left, right);
+            for lane in 0..LANES {
+                lanes[lane] += term(left[lane], right[lane]);
+            }
+            for lane in 0..LANES {
+                others[lane] += term(left[LANES + lane], right[LANES + lane]);
             }
         }
-        for (lane, (&left, &right)) in lanes.iter_mut().zip(left_rest.iter().zip(right_rest)) {
-            *lane += term(left, right);
+        for (place, (&left, &right)) in left_rest.iter().zip(right_rest).enumerate() {
+            lanes[place % LANES] += term(left, right);
+        }
+        for (lane, other) in lanes.iter_mut().zip(others) {
+            *lane += other;
         }
         for (sum, lane) in sums.iter_mut().zip(lanes) {
             *sum += lane.to_f64();

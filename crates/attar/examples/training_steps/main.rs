@@ -4,6 +4,8 @@
 //!
 //! Prints one line of JSON: microseconds of the median step of each network, and the measured rate of products.
 
+mod parts;
+
 use std::error::Error;
 use std::time::Instant;
 
@@ -23,6 +25,9 @@ struct Options {
     /// Rounds what is multiplied to bf16.
     #[arg(long)]
     bf16: bool,
+    /// Also times the parts of a step, each alone.
+    #[arg(long)]
+    profile: bool,
     /// Networks to time, by place; all without it.
     #[arg(long, value_delimiter = ',')]
     only: Vec<usize>,
@@ -62,7 +67,7 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     pool.install(|| {
         let mut networks = Vec::new();
         for place in (0..NETWORKS.len()).filter(chosen) {
-            networks.push(NETWORKS[place].measure(options.precision())?);
+            networks.push(NETWORKS[place].measure(options.precision(), options.profile)?);
         }
         println!("{}", json!({ "networks": networks, "product_gflops": product_rate() }));
         Ok(())
@@ -70,7 +75,7 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
 }
 
 impl Network {
-    fn measure(&self, precision: Precision) -> Result<serde_json::Value, Box<dyn Error + Send + Sync>> {
+    fn measure(&self, precision: Precision, profile: bool) -> Result<serde_json::Value, Box<dyn Error + Send + Sync>> {
         let samples = BATCHES * self.batch;
         let data = Synthetic { dimensions: self.features, samples, high: 20, variance: 10.0, seed: 7 }.generate()?;
         let rows: Vec<usize> = (0..samples).collect();
@@ -81,7 +86,14 @@ impl Network {
         let job = Job { data: &data, split: &split, config: &config, probe: None, device: Device::flex() };
         let mut clock = Clock::default();
         train(&job, job.start(), &mut clock)?;
-        Ok(json!({ "name": self.name(), "microseconds": median(&mut clock.steps), "gflop": self.operations() / 1e9 }))
+        let down = [&[self.features], self.widths].concat();
+        let parts = profile.then(|| parts::measure(&down, self.batch, precision, &data));
+        Ok(json!({
+            "name": self.name(),
+            "microseconds": median(&mut clock.steps),
+            "gflop": self.operations() / 1e9,
+            "parts": parts,
+        }))
     }
 
     fn training(&self, precision: Precision) -> Training {
