@@ -135,8 +135,7 @@ fn step(
     Ok((state, loss))
 }
 
-/// Loss and gradients of one batch of N samples, in `accumulation` micro-batches: each adds its sum
-/// over samples divided by N, so that together they are the gradient of the batch's mean loss.
+/// Loss and gradients of one batch, clipped.
 fn gradients(
     batches: &Batches,
     model: &Autoencoder,
@@ -144,34 +143,42 @@ fn gradients(
     epoch: usize,
     buffers: &mut Buffers<f32>,
 ) -> (f64, GradientsParams) {
-    let config = batches.config();
-    let scale = 1.0 / rows.len() as f64;
-    let micro_batches = rows.chunks(rows.len().div_ceil(config.accumulation));
-    let mut of_one = |rows: &[usize]| {
-        let batch = batches.read(rows, epoch, buffers);
-        let result = batch.gradients(model, scale, config.precision, buffers);
-        batch.recycle(buffers);
-        result
-    };
-    let (total, mut gradients) = if config.accumulation == 1 {
-        of_one(rows)
-    } else {
-        let mut accumulator = GradientsAccumulator::new();
-        let mut total = 0.0;
-        for rows in micro_batches {
-            let (loss, gradients) = of_one(rows);
-            accumulator.accumulate(model, gradients);
-            total += loss;
-        }
-        (total, accumulator.grads())
-    };
-    if let Some(largest) = config.clip_norm {
+    let (loss, mut gradients) = accumulated(batches, model, rows, epoch, buffers);
+    if let Some(largest) = batches.config().clip_norm {
         let norm = gradient_norm(model, &gradients);
         if norm > largest {
             scale_gradients(model, &mut gradients, largest / norm);
         }
     }
-    (total, gradients)
+    (loss, gradients)
+}
+
+/// Loss and gradients of N samples, in `accumulation` micro-batches: each adds its sum over samples
+/// divided by N, so that together they are the gradient of the batch's mean loss.
+fn accumulated(
+    batches: &Batches,
+    model: &Autoencoder,
+    rows: &[usize],
+    epoch: usize,
+    buffers: &mut Buffers<f32>,
+) -> (f64, GradientsParams) {
+    let config = batches.config();
+    let mut of_micro_batch = |micro: &[usize]| {
+        let batch = batches.read(micro, epoch, buffers);
+        let result = batch.gradients(model, 1.0 / rows.len() as f64, config.precision, buffers);
+        batch.recycle(buffers);
+        result
+    };
+    if config.accumulation == 1 {
+        return of_micro_batch(rows);
+    }
+    let (mut total, mut accumulator) = (0.0, GradientsAccumulator::new());
+    for micro in rows.chunks(rows.len().div_ceil(config.accumulation)) {
+        let (loss, gradients) = of_micro_batch(micro);
+        accumulator.accumulate(model, gradients);
+        total += loss;
+    }
+    (total, accumulator.grads())
 }
 
 impl Job<'_> {

@@ -1,4 +1,5 @@
 //! Fifty steps of Adam, fused and by plain Burn operations: the losses stay together.
+#![allow(clippy::expect_used, reason = "a test")]
 
 use attar_ops::network::{Dense, DenseGradient, Target, gradients};
 use attar_ops::{Activation, Averages, Buffers, Float, Parameter, Precision, Update};
@@ -82,7 +83,7 @@ fn plain(function: Activation, dtype: DType) -> Vec<f64> {
         let gradients = loss.backward();
         let Update { rate, second_scale, .. } = update(step);
         for ((parameter, [first, second]), leaf) in parameters.iter_mut().zip(&mut moments).zip(leaves) {
-            let gradient = leaf.grad(&gradients).unwrap();
+            let gradient = leaf.grad(&gradients).expect("every leaf is part of the loss");
             *first = first.clone() * BETAS[0] + gradient.clone() * (1.0 - BETAS[0]);
             *second = second.clone() * BETAS[1] + gradient.square() * (1.0 - BETAS[1]);
             *parameter = parameter.clone() - first.clone() / (second.clone().sqrt() * second_scale + EPSILON) * rate;

@@ -2,6 +2,7 @@
 
 use attar_data::random::{Purpose, stream};
 use attar_data::{Dataset, Layout, Matrix, Prepared, Preprocessing, Schema, Split, Values};
+use attar_ops::{Buffers, Precision};
 use burn::optim::momentum::MomentumConfig;
 use burn::optim::{AdamConfig, AdamWConfig, GradientsParams, ModuleOptimizer, SgdConfig};
 use burn::tensor::Device;

@@ -84,7 +84,7 @@ pub(super) struct PaddedMap(pub(super) PaddedCodes);
 
 impl PaddedMap {
     /// The rows from `first` on, zeros after the last.
-    fn tile<'a, S: Simd>(&'a self, first: usize) -> [&'a [S::f32s]; TILE] {
+    fn tile<S: Simd>(&self, first: usize) -> [&[S::f32s]; TILE] {
         let zeros = self.0.values.len() / self.0.width - 1;
         let mut rows = [S::as_simd_f32s(self.0.row(zeros)).0; TILE];
         for (place, row) in rows.iter_mut().enumerate() {
