@@ -2,6 +2,7 @@
 
 use attar_data::Prepared;
 use burn::tensor::{Device, Tensor, TensorData};
+use rayon::prelude::*;
 
 use crate::autoencoder::{Autoencoder, Layers};
 use crate::host::HostLayers;
@@ -40,9 +41,26 @@ pub fn feature_errors(model: &Autoencoder, data: &Prepared, rows: &[usize], devi
 
 /// The codes of the given rows, row-major `[rows, latent]`.
 pub fn codes(model: &Autoencoder, data: &Prepared, rows: &[usize], device: &Device) -> Vec<f32> {
-    let mut codes = Vec::with_capacity(rows.len() * model.latent());
-    each_block(data, rows, |clean| {
-        codes.extend(run(&model.encoder, clean, data.dataset.features(), device));
+    match HostLayers::of(&model.encoder) {
+        Some(layers) => host_codes(&layers, model.latent(), data, rows),
+        None => {
+            let mut codes = Vec::with_capacity(rows.len() * model.latent());
+            each_block(data, rows, |clean| {
+                codes.extend(run(&model.encoder, clean, data.dataset.features(), device));
+            });
+            codes
+        }
+    }
+}
+
+/// The same with threads sharing the blocks of rows.
+fn host_codes(encoder: &HostLayers, latent: usize, data: &Prepared, rows: &[usize]) -> Vec<f32> {
+    let mut codes = vec![0.0; rows.len() * latent];
+    let blocks = codes.par_chunks_mut((BLOCK * latent).max(1)).zip(rows.par_chunks(BLOCK));
+    blocks.for_each_init(Vec::new, |clean, (codes, rows)| {
+        clean.resize(rows.len() * data.dataset.features(), 0.0);
+        data.read(rows, clean);
+        codes.copy_from_slice(&encoder.forward(clean));
     });
     codes
 }

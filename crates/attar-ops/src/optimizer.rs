@@ -258,7 +258,7 @@ mod tests {
 
     #[test]
     fn bits_do_not_depend_on_the_number_of_threads() {
-        let run = |threads, update| {
+        let run = |threads, update: &Update| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             pool.install(|| step::<f32>(update, true))
         };
