@@ -1,6 +1,7 @@
 //! Codes and reconstructions of a trained network, and their losses, on clean inputs.
 
 use attar_data::Prepared;
+use attar_ops::Buffers;
 use burn::tensor::{Device, Tensor, TensorData};
 use rayon::prelude::*;
 
@@ -57,10 +58,13 @@ pub fn codes(model: &Autoencoder, data: &Prepared, rows: &[usize], device: &Devi
 fn host_codes(encoder: &HostLayers, latent: usize, data: &Prepared, rows: &[usize]) -> Vec<f32> {
     let mut codes = vec![0.0; rows.len() * latent];
     let blocks = codes.par_chunks_mut((BLOCK * latent).max(1)).zip(rows.par_chunks(BLOCK));
-    blocks.for_each_init(Vec::new, |clean, (codes, rows)| {
-        clean.resize(rows.len() * data.dataset.features(), 0.0);
-        data.read(rows, clean);
-        codes.copy_from_slice(&encoder.forward(clean));
+    blocks.for_each_init(Buffers::default, |buffers, (codes, rows)| {
+        let mut clean = buffers.take(rows.len() * data.dataset.features());
+        data.read(rows, &mut clean);
+        let output = encoder.forward(&clean, buffers);
+        codes.copy_from_slice(&output);
+        buffers.give(clean);
+        buffers.give(output);
     });
     codes
 }
@@ -87,7 +91,7 @@ pub fn forward(model: &Autoencoder, input: &[f32], features: usize, device: &Dev
 /// The output of one part of the network, in the host's memory where that is where it lives.
 fn run(layers: &Layers, input: &[f32], width: usize, device: &Device) -> Vec<f32> {
     match HostLayers::of(layers) {
-        Some(layers) => layers.forward(input),
+        Some(layers) => layers.forward(input, &mut Buffers::default()),
         None => {
             let input = TensorData::new(input.to_vec(), [input.len() / width, width]);
             layers.forward(Tensor::from_data(input, device)).into_data().iter::<f32>().collect()

@@ -43,10 +43,10 @@ impl HostLayers {
     }
 
     /// The output `[samples, outputs of the last layer]` for the input `[samples, inputs of the first]`.
-    pub(crate) fn forward(&self, input: &[f32]) -> Vec<f32> {
+    pub(crate) fn forward(&self, input: &[f32], buffers: &mut Buffers<f32>) -> Vec<f32> {
         let layers = self.dense(Precision::Full);
         let samples = layers.first().map_or(0, |layer| input.len() / layer.inputs);
-        network::forward(&layers, input, samples)
+        network::forward(&layers, input, samples, buffers)
     }
 
     fn dense(&self, precision: Precision) -> Vec<Dense<'_, f32>> {

@@ -75,12 +75,12 @@ impl<'a, T: Float> Dense<'a, T> {
 }
 
 /// The last layer's output for an input of `samples` rows.
-pub fn forward<T: Float>(layers: &[Dense<'_, T>], input: &[T], samples: usize) -> Vec<T> {
+pub fn forward<T: Float>(layers: &[Dense<'_, T>], input: &[T], samples: usize, buffers: &mut Buffers<T>) -> Vec<T> {
     let mut value = Vec::new();
     for (index, layer) in layers.iter().enumerate() {
-        let mut output = vec![T::ZERO; samples * layer.outputs];
+        let mut output = buffers.take(samples * layer.outputs);
         layer.forward(if index == 0 { input } else { &value }, &mut output, &mut []);
-        value = output;
+        buffers.give(std::mem::replace(&mut value, output));
     }
     value
 }

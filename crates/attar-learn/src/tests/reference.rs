@@ -153,7 +153,7 @@ fn a_masked_step_is_pytorchs() {
 fn an_untrained_probe_over_an_untrained_encoder_has_the_courses_accuracy() {
     let device = Device::flex();
     let model = model("probe.model.", &device);
-    let codes = HostLayers::of(&model.encoder).unwrap().forward(&values("probe.x"));
+    let codes = HostLayers::of(&model.encoder).unwrap().forward(&values("probe.x"), &mut Buffers::default());
     let tensors = SafeTensors::deserialize(BYTES).unwrap();
     let labels = tensors.tensor("probe.y").unwrap();
     let (labels, _) = labels.data().as_chunks::<8>();
