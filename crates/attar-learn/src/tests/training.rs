@@ -3,6 +3,7 @@
 use attar_data::random::{Purpose, stream};
 use attar_data::{Dataset, Layout, Matrix, Prepared, Preprocessing, Schema, Split, Values};
 use attar_ops::{Buffers, Precision};
+use burn::module::Module;
 use burn::optim::momentum::MomentumConfig;
 use burn::optim::{AdamConfig, AdamWConfig, GradientsParams, ModuleOptimizer, SgdConfig};
 use burn::tensor::Device;
@@ -110,7 +111,7 @@ fn check_optimizer(ours: Optimizer, mut burns: ModuleOptimizer) {
     let (data, split, config) = (data(40, FEATURES), split(40), training());
     let job = job(&data, &split, &config);
     let batches = Batches::new(&job);
-    let (mut state, mut mine, mut theirs) = (OptimizerState::default(), job.start().model, job.start().model);
+    let (mut state, mut mine, mut theirs) = (OptimizerState::default(), job.start().model, job.start().model.train());
     for step in 0..12 {
         let gradients = |model: &Autoencoder| -> GradientsParams {
             batches.read(&[step, step + 3, step + 9], 1, &mut Buffers::default()).gradients_by_autodiff(model, 0.3).1
