@@ -46,6 +46,10 @@ impl<'a> Batches<'a> {
         }
     }
 
+    pub(crate) fn job(&self) -> &'a Job<'a> {
+        self.job
+    }
+
     pub(crate) fn config(&self) -> &Training {
         self.job.config
     }

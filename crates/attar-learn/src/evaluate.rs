@@ -84,6 +84,9 @@ pub fn reconstruct(
 
 /// The reconstructions of the given inputs, row-major `[rows, features]`.
 pub fn forward(model: &Autoencoder, input: &[f32], features: usize, device: &Device) -> Vec<f32> {
+    if let Some(layers) = HostLayers::of_autoencoder(model) {
+        return layers.forward(input, &mut Buffers::default());
+    }
     let code = run(&model.encoder, input, features, device);
     run(&model.decoder, &code, model.latent(), device)
 }

@@ -37,7 +37,8 @@ impl HostLayers {
         layers.linear.iter().enumerate().map(of).collect::<Option<_>>().map(Self)
     }
 
-    fn of_autoencoder(model: &Autoencoder) -> Option<Self> {
+    /// The layers of both parts, one after the other.
+    pub(crate) fn of_autoencoder(model: &Autoencoder) -> Option<Self> {
         let (encoder, decoder) = (Self::of(&model.encoder)?, Self::of(&model.decoder)?);
         Some(Self(encoder.0.into_iter().chain(decoder.0).collect()))
     }

@@ -101,7 +101,7 @@ impl RunFolder {
 }
 
 /// Called after every step and epoch, to show how far a training is.
-pub type Progress<'a> = Box<dyn FnMut(&StepReport, Option<&EpochReport>) + 'a>;
+pub type Progress<'a> = Box<dyn FnMut(&StepReport, Option<&EpochReport>) + Send + 'a>;
 
 /// When checkpoints are taken; it changes no bit of the weights.
 #[derive(Clone, Copy, Debug)]

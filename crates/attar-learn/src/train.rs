@@ -77,7 +77,7 @@ pub struct StepReport {
 }
 
 /// Whoever follows a training; an error stops it.
-pub trait Observer {
+pub trait Observer: Send {
     /// After every optimizer step.
     fn step(&mut self, _report: &StepReport, _state: &State) -> Result<(), Error> {
         Ok(())
@@ -97,24 +97,35 @@ impl Observer for () {}
 /// [`Error::NonFinite`] when the loss stops being a number; whatever the observer returns.
 pub fn train(job: &Job, mut state: State, observer: &mut dyn Observer) -> Result<State, Error> {
     let batches = Batches::new(job);
-    let (config, steps) = (job.config, job.steps());
     if state.optimizer.steps == 0 {
         state.report(job, f64::NAN, observer)?;
     }
     let mut buffers = Buffers::default();
-    while state.epoch < config.epochs {
-        let (epoch, order) = (state.epoch + 1, job.order(state.epoch + 1));
-        for rows in order.chunks(config.batch_size).skip(state.batches) {
-            let rate = config.schedule.rate(config.learning_rate, state.optimizer.steps, steps);
-            let loss;
-            let step = || step(&batches, state, rows, rate, &mut buffers);
-            (state, loss) = if batches.shared { awake(step) } else { step() }?;
-            let step = state.optimizer.steps;
-            let report = StepReport { epoch, step, loss, learning_rate: rate, samples: rows.len() };
-            observer.step(&report, &state)?;
-        }
+    while state.epoch < job.config.epochs {
+        let epoch = || epoch(&batches, state, &mut buffers, observer);
+        state = if batches.shared { awake(epoch) } else { epoch() }?;
         let train_loss = state.finish_epoch(job.split.train.len());
         state.report(job, train_loss, observer)?;
+    }
+    Ok(state)
+}
+
+/// What is left of the epoch under way.
+fn epoch(
+    batches: &Batches,
+    mut state: State,
+    buffers: &mut Buffers<f32>,
+    observer: &mut dyn Observer,
+) -> Result<State, Error> {
+    let (job, config, epoch) = (batches.job(), batches.config(), state.epoch + 1);
+    let order = job.order(epoch);
+    for rows in order.chunks(config.batch_size).skip(state.batches) {
+        let rate = config.schedule.rate(config.learning_rate, state.optimizer.steps, job.steps());
+        let loss;
+        (state, loss) = step(batches, state, rows, rate, buffers)?;
+        let step = state.optimizer.steps;
+        let report = StepReport { epoch, step, loss, learning_rate: rate, samples: rows.len() };
+        observer.step(&report, &state)?;
     }
     Ok(state)
 }

@@ -7,6 +7,7 @@ pub mod burn;
 mod cross_entropy;
 mod float;
 mod layer_norm;
+mod linear_pair;
 mod loss;
 mod matrix;
 mod matrix_mut;

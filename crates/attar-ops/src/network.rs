@@ -1,5 +1,6 @@
 //! A chain of dense layers as one operation: loss and every gradient in one pass down and one pass up, without a graph.
 
+use crate::linear_pair::LinearPair;
 use crate::loss::squared_error;
 use crate::product::SHARED_FROM;
 use crate::reduce::column_sums;
@@ -43,7 +44,7 @@ pub struct Target<'a, T> {
 }
 
 impl<'a, T: Float> Dense<'a, T> {
-    fn weight(&self) -> Matrix<'a, T> {
+    pub(crate) fn weight(&self) -> Matrix<'a, T> {
         Matrix::row_major(self.weight, self.outputs)
     }
 
@@ -76,6 +77,9 @@ impl<'a, T: Float> Dense<'a, T> {
 
 /// The last layer's output for an input of `samples` rows.
 pub fn forward<T: Float>(layers: &[Dense<'_, T>], input: &[T], samples: usize, buffers: &mut Buffers<T>) -> Vec<T> {
+    if let Some(pair) = LinearPair::for_forward(layers, samples) {
+        return pair.forward(input, samples, buffers);
+    }
     let mut value = Vec::new();
     for (index, layer) in layers.iter().enumerate() {
         let mut output = buffers.take(samples * layer.outputs);
@@ -87,6 +91,19 @@ pub fn forward<T: Float>(layers: &[Dense<'_, T>], input: &[T], samples: usize, b
 
 /// The target's squared error and the gradients of every layer, first to last.
 pub fn gradients<T: Float>(
+    layers: &[Dense<'_, T>],
+    input: &[T],
+    samples: usize,
+    target: &Target<'_, T>,
+    buffers: &mut Buffers<T>,
+) -> (f64, Vec<DenseGradient<T>>) {
+    match LinearPair::for_gradients(layers, samples) {
+        Some(pair) => pair.gradients(input, samples, target, buffers),
+        None => layer_by_layer(layers, input, samples, target, buffers),
+    }
+}
+
+pub(crate) fn layer_by_layer<T: Float>(
     layers: &[Dense<'_, T>],
     input: &[T],
     samples: usize,

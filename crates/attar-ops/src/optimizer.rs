@@ -4,9 +4,10 @@ use rayon::prelude::*;
 
 use crate::Float;
 use crate::reduce::sum_of_products;
-use crate::threads::BLOCK;
 use crate::vectorised::vectorised;
 
+/// Values that one task works on: four arrays of them lie in the nearest caches.
+const BLOCK: usize = 4096;
 /// Values of a block that are worked on at a time, so that their norms are read from the nearest cache.
 const RUN: usize = 512;
 
