@@ -94,6 +94,8 @@ const DRAWS: usize = 64;
 
 fn mask(probability: f64, loss_on: LossOn, row: &mut [f32], weight: &mut [f32], rng: &mut impl Rng) {
     let below = words_below(probability);
+    // 2^32 words hide everything, which no word can say.
+    let (least_kept, unless_all) = u32::try_from(below).map_or((0, 0), |below| (below, u32::MAX));
     let mut bits = [0_u32; DRAWS];
     for (at, values) in row.chunks_mut(DRAWS).enumerate() {
         rng.fill(&mut bits[..values.len()]);
@@ -108,7 +110,9 @@ fn mask(probability: f64, loss_on: LossOn, row: &mut [f32], weight: &mut [f32], 
             *weight = f32::from(u8::from(counts));
         }
         for (value, &bits) in values.iter_mut().zip(&bits) {
-            *value = if u64::from(bits) < below { 0.0 } else { *value };
+            // By bits, so that no branch waits for chance.
+            let keep = if bits < least_kept { 0 } else { u32::MAX };
+            *value = f32::from_bits(value.to_bits() & keep & unless_all);
         }
     }
 }
