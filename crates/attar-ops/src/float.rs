@@ -31,6 +31,9 @@ pub trait Float:
     /// 1.
     const ONE: Self;
 
+    /// The smallest positive number that is not subnormal.
+    const MIN_POSITIVE: Self;
+
     /// The nearest value.
     fn from_f64(value: f64) -> Self;
     /// The same value.
@@ -55,6 +58,7 @@ pub trait Float:
 impl Float for f32 {
     const ZERO: Self = 0.0;
     const ONE: Self = 1.0;
+    const MIN_POSITIVE: Self = Self::MIN_POSITIVE;
 
     #[inline(always)]
     fn from_f64(value: f64) -> Self {
@@ -119,6 +123,7 @@ impl Float for f32 {
 impl Float for f64 {
     const ZERO: Self = 0.0;
     const ONE: Self = 1.0;
+    const MIN_POSITIVE: Self = Self::MIN_POSITIVE;
 
     #[inline(always)]
     fn from_f64(value: f64) -> Self {

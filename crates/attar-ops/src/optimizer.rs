@@ -145,7 +145,7 @@ impl Update {
             Averages::Momentum(momentum) => {
                 let momentum = of(momentum);
                 for ((value, &gradient), first) in slices {
-                    *first = *first * momentum + (gradient + *value * decay);
+                    *first = without_subnormals(*first * momentum + (gradient + *value * decay));
                     *value = *value * keep - *first * rate;
                 }
             }
@@ -155,14 +155,24 @@ impl Update {
                 let second_scale = of(self.second_scale);
                 for (((value, &gradient), first), second) in slices.zip(second) {
                     let gradient = gradient + *value * decay;
-                    *first = *first * beta_1 + gradient * new_1;
-                    *second = *second * beta_2 + gradient * gradient * new_2;
+                    *first = without_subnormals(*first * beta_1 + gradient * new_1);
+                    *second = without_subnormals(*second * beta_2 + gradient * gradient * new_2);
                     let scale = second.sqrt() * second_scale + epsilon;
                     *value = *value * keep - *first / scale * rate;
                 }
             }
         }
     }
+}
+
+/// The value, or 0 below the smallest normal number.
+///
+/// The averages of a weight whose gradient has become 0, as that of a pixel that is always black, shrink until they are
+/// subnormal and then stay there, because rounding keeps them. Processors multiply such numbers some hundred times more
+/// slowly.
+#[inline(always)]
+fn without_subnormals<T: Float>(value: T) -> T {
+    if value.abs() < T::MIN_POSITIVE { T::ZERO } else { value }
 }
 
 #[cfg(test)]
@@ -235,6 +245,19 @@ mod tests {
     fn a_step_is_its_formula() {
         check::<f32>(1e-6);
         check::<f64>(1e-14);
+    }
+
+    #[test]
+    fn averages_of_a_gradient_that_ended_become_zero() {
+        for update in updates().map(|update| Update { decay: 0.0, ..update }) {
+            let (mut values, mut first, mut second) = ([1.0_f32], [1e-30], [1e-30]);
+            for _ in 0..30_000 {
+                let all = Parameter { values: &mut values, gradient: &[0.0], first: &mut first, second: &mut second };
+                update.apply(all);
+                assert!(!first[0].is_subnormal() && !second[0].is_subnormal(), "{first:?} {second:?}");
+            }
+            assert_eq!(first, [0.0], "{update:?}");
+        }
     }
 
     #[test]
