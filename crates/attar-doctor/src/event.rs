@@ -45,7 +45,7 @@ pub struct Header {
     pub batch_size: u64,
     /// Micro-batches that the batch is processed in.
     pub accumulation: u64,
-    /// The type the network computes in: `f32`.
+    /// The type the network computes in: `f32`, or `bf16` where the factors of its products are rounded to it.
     pub dtype: String,
     /// How many numbers are trained.
     pub parameters: u64,

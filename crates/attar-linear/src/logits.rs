@@ -20,7 +20,7 @@ pub(crate) fn predict(weight: MatRef<'_, f32>, bias: &[f32], codes: MatRef<'_, f
     Ok(row_blocks(codes.nrows()).par_iter().map(predict_block).collect::<Vec<_>>().concat())
 }
 
-/// The classes of row-major codes. Products of matrices are made for wider ones than a few classes make.
+/// The classes of row-major codes. By dot products: a product of matrices wastes most of its width on few classes.
 struct Classes<'a> {
     weight: &'a [f32],
     bias: &'a [f32],

@@ -103,6 +103,7 @@ pub fn gradients<T: Float>(
     }
 }
 
+/// [`gradients`] for any layers, each by its own products.
 pub(crate) fn layer_by_layer<T: Float>(
     layers: &[Dense<'_, T>],
     input: &[T],
