@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use attar_linear::{Error, KNearest, LinearProbe, LogisticRegression, Pca};
 use faer::MatRef;
 use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
+use chacha20::ChaCha8Rng;
 use rayon::prelude::*;
 
 /// Noisy points around one random centre per class.

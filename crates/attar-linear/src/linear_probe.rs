@@ -8,7 +8,7 @@ use faer::{Mat, MatRef};
 use pulp::Arch;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
+use chacha20::ChaCha8Rng;
 
 use self::kernel::{BackThroughMap, BatchGradient, Contrasts, PAD, PaddedCodes, PaddedMap, TILE, ThroughMap};
 use crate::{Error, accuracy, check, logits};

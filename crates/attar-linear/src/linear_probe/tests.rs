@@ -2,7 +2,7 @@
 
 use faer::{Mat, MatRef};
 use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
+use chacha20::ChaCha8Rng;
 
 use super::{AffineCodes, Layer, LinearProbe, padded};
 

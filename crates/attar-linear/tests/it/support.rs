@@ -2,7 +2,7 @@
 
 use faer::{Mat, MatRef};
 use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
+use chacha20::ChaCha8Rng;
 
 /// One entry of `expected/table.txt`, which `expected/make.py` wrote.
 pub(crate) fn table(name: &str) -> Vec<f64> {
