@@ -1,7 +1,7 @@
 //! Counter-based randomness: every draw is a pure function of (seed, purpose, epoch, step, sample).
 
-use rand::rand_core::{Rng, SeedableRng};
 use chacha20::ChaCha8Rng;
+use rand::rand_core::{Rng, SeedableRng};
 
 /// What a stream of random numbers is for; two purposes never share numbers.
 ///

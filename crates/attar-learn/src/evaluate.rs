@@ -77,8 +77,15 @@ pub fn reconstruct(
     device: &Device,
     mut take: impl FnMut(&[f32], &[f32]),
 ) {
-    each_block(data, rows, |clean| {
-        take(clean, &forward(model, clean, data.dataset.features(), device));
+    let host = HostLayers::of_autoencoder(model);
+    let mut buffers = Buffers::default();
+    each_block(data, rows, |clean| match &host {
+        Some(layers) => {
+            let output = layers.forward(clean, &mut buffers);
+            take(clean, &output);
+            buffers.give(output);
+        }
+        None => take(clean, &forward(model, clean, data.dataset.features(), device)),
     });
 }
 

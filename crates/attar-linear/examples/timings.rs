@@ -4,9 +4,9 @@
 use std::time::{Duration, Instant};
 
 use attar_linear::{Error, KNearest, LinearProbe, LogisticRegression, Pca};
+use chacha20::ChaCha8Rng;
 use faer::MatRef;
 use rand::{RngExt, SeedableRng};
-use chacha20::ChaCha8Rng;
 use rayon::prelude::*;
 
 /// Noisy points around one random centre per class.

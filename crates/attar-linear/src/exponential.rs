@@ -7,15 +7,16 @@
 pub(crate) fn exp(x: f32) -> f32 {
     /// Added and taken away again it rounds to whole numbers: 1.5 * 2^23.
     const ROUND: f32 = 12_582_912.0;
-    let n = x.max(-88.0) * std::f32::consts::LOG2_E + ROUND;
-    let n = n - ROUND;
+    let rounded = x.max(-88.0) * std::f32::consts::LOG2_E + ROUND;
+    let n = rounded - ROUND;
     let r = x - n * 0.693_359_4 + n * 2.121_944_4e-4;
     let coefficients = [1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 5e-1];
     let mut polynomial = 1.987_569_1e-4;
     for c in coefficients {
         polynomial = polynomial * r + c;
     }
-    let power = f32::from_bits(((n as i32 + 127) << 23) as u32);
+    // The last bits of `rounded` are those of n; where it is shifted as far as the exponent, nothing else is left.
+    let power = f32::from_bits((rounded.to_bits() << 23).wrapping_add(127 << 23));
     if x < -87.0 { 0.0 } else { (polynomial * r * r + r + 1.0) * power }
 }
 

@@ -1,8 +1,8 @@
 //! Dealing rows to folds.
 
+use chacha20::ChaCha8Rng;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
-use chacha20::ChaCha8Rng;
 
 /// The fold of each row: rows are shuffled, sorted by label, and dealt in turn, so that every fold has each label as
 /// often as any other, give or take one, and folds differ by at most one row.

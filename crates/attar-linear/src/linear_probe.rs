@@ -4,13 +4,13 @@ mod kernel;
 #[cfg(test)]
 mod tests;
 
+use chacha20::ChaCha8Rng;
 use faer::{Mat, MatRef};
 use pulp::Arch;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
-use chacha20::ChaCha8Rng;
 
-use self::kernel::{BackThroughMap, BatchGradient, Contrasts, PAD, PaddedCodes, PaddedMap, TILE, ThroughMap};
+use self::kernel::{BackThroughMap, BatchGradient, Contrasts, PAD, PaddedCodes, PaddedMap, STRIP, ThroughMap};
 use crate::{Error, accuracy, check, logits};
 
 /// One linear layer trained with softmax cross-entropy (averaged over the batch) by Adam, on codes as they are.
@@ -170,12 +170,12 @@ impl Map {
     fn new(codes: &AffineCodes<'_>, classes: usize) -> Self {
         let inputs = codes.inputs.ncols();
         let width = inputs.next_multiple_of(PAD);
-        let rows = Mat::from_fn(inputs + 1, codes.weight.ncols(), |row, column| match row < inputs {
-            true => codes.weight[(row, column)],
-            false => codes.bias[column],
-        });
+        let mut rows = padded(codes.weight);
+        let last = rows.values.len() - rows.width;
+        rows.values[last..][..codes.bias.len()].copy_from_slice(codes.bias);
+        rows.values.resize(last + 2 * rows.width, 0.0);
         let contrasts = || Contrasts::zero(classes - 1, width);
-        Self { rows: PaddedMap(padded(rows.as_ref())), inputs, contrasts: contrasts(), gradient: contrasts() }
+        Self { rows: PaddedMap(rows), inputs, contrasts: contrasts(), gradient: contrasts() }
     }
 }
 
@@ -191,7 +191,7 @@ struct Layer {
     gradient: Vec<f32>,
     contrasts: Contrasts,
     contrast_gradient: Contrasts,
-    residuals: Vec<[f32; TILE]>,
+    residuals: Vec<[f32; STRIP]>,
     steps: i32,
     /// From the rows to the codes, where the rows are not the codes.
     map: Option<Map>,
@@ -219,7 +219,7 @@ impl Layer {
             parameters,
             contrasts: contrasts(),
             contrast_gradient: contrasts(),
-            residuals: vec![[0.0; TILE]; classes - 1],
+            residuals: vec![[0.0; STRIP]; classes - 1],
             steps: 0,
             map: None,
         }
@@ -299,11 +299,18 @@ impl Layer {
     }
 }
 
+/// The rows, each padded with zeros, and a row of zeros.
 fn padded(codes: MatRef<'_, f32>) -> PaddedCodes {
     let width = codes.ncols().next_multiple_of(PAD);
-    let mut values = vec![0.0; (codes.nrows() + 1) * width];
-    for (i, row) in values.chunks_exact_mut(width).take(codes.nrows()).enumerate() {
-        row.iter_mut().zip(codes.row(i).iter()).for_each(|(to, from)| *to = *from);
+    let mut values = Vec::with_capacity((codes.nrows() + 2) * width);
+    for row in 0..codes.nrows() {
+        let row = codes.row(row);
+        match row.try_as_row_major() {
+            Some(row) => values.extend_from_slice(row.as_slice()),
+            None => values.extend(row.iter()),
+        }
+        values.resize(values.len().next_multiple_of(width), 0.0);
     }
+    values.resize(values.len() + width, 0.0);
     PaddedCodes { values, width }
 }

@@ -10,6 +10,9 @@ use crate::exponential::exp;
 /// Rows worked on together: eight dot products hide each other's latency.
 pub(super) const TILE: usize = 8;
 
+/// Rows whose softmax is taken together: enough that its loops become vectors, few enough to stay in the first cache.
+pub(super) const STRIP: usize = 32;
+
 /// Feature counts are padded to this many floats, a multiple of every SIMD width, so that no loop has a tail.
 pub(super) const PAD: usize = 16;
 
@@ -47,8 +50,8 @@ pub(super) struct BatchGradient<'a> {
     pub(super) batch: &'a [u32],
     pub(super) contrasts: &'a Contrasts,
     pub(super) gradient: &'a mut Contrasts,
-    /// One tile of residuals per contrast.
-    pub(super) residuals: &'a mut [[f32; TILE]],
+    /// One strip of residuals per contrast.
+    pub(super) residuals: &'a mut [[f32; STRIP]],
 }
 
 impl WithSimd for BatchGradient<'_> {
@@ -60,19 +63,24 @@ impl WithSimd for BatchGradient<'_> {
         self.gradient.bias.fill(0.0);
         let width = self.codes.width;
         let zeros = self.codes.row(self.codes.values.len() / width - 1);
-        for tile in self.batch.chunks(TILE) {
-            let mut rows = [S::as_simd_f32s(zeros).0; TILE];
-            for (row, &index) in rows.iter_mut().zip(tile) {
+        for strip in self.batch.chunks(STRIP) {
+            let mut rows = [S::as_simd_f32s(zeros).0; STRIP];
+            for (row, &index) in rows.iter_mut().zip(strip) {
                 *row = S::as_simd_f32s(self.codes.row(index as usize)).0;
             }
+            let tiles = rows.as_chunks::<TILE>().0;
             let contrasts = self.contrasts.weight.chunks_exact(width).zip(&self.contrasts.bias);
             for (logits, (weight, bias)) in self.residuals.iter_mut().zip(contrasts) {
-                *logits = dot_products(simd, S::as_simd_f32s(weight).0, &rows, *bias);
+                for (logits, rows) in logits.as_chunks_mut().0.iter_mut().zip(tiles) {
+                    *logits = dot_products(simd, S::as_simd_f32s(weight).0, rows, *bias);
+                }
             }
-            softmax_residuals(self.residuals, tile, self.labels);
+            softmax_residuals(self.residuals, strip, self.labels);
             let gradients = self.gradient.weight.chunks_exact_mut(width).zip(&mut self.gradient.bias);
             for (residuals, (weight, bias)) in self.residuals.iter().zip(gradients) {
-                add_scaled_rows(simd, S::as_mut_simd_f32s(weight).0, &rows, residuals);
+                for (residuals, rows) in residuals.as_chunks().0.iter().zip(tiles) {
+                    add_scaled_rows(simd, S::as_mut_simd_f32s(weight).0, rows, residuals);
+                }
                 *bias += residuals.iter().sum::<f32>();
             }
         }
@@ -190,16 +198,16 @@ fn add_scaled_rows<S: Simd>(simd: S, gradient: &mut [S::f32s], rows: &[&[S::f32s
     }
 }
 
-/// Turns logits in place into softmax minus one-hot label; rows beyond the end of the tile get zeros.
+/// Turns logits in place into softmax minus one-hot label; rows beyond the end of the strip get zeros.
 #[inline(always)]
-fn softmax_residuals(logits: &mut [[f32; TILE]], tile: &[u32], labels: &[u32]) {
-    let mut largest = [0.0f32; TILE];
+fn softmax_residuals(logits: &mut [[f32; STRIP]], strip: &[u32], labels: &[u32]) {
+    let mut largest = [0.0f32; STRIP];
     for class in logits.iter() {
         for (most, &z) in largest.iter_mut().zip(class) {
             *most = most.max(z);
         }
     }
-    let mut total = [0.0; TILE];
+    let mut total = [0.0; STRIP];
     for (sum, most) in total.iter_mut().zip(&largest) {
         *sum = exp(-most);
     }
@@ -209,15 +217,14 @@ fn softmax_residuals(logits: &mut [[f32; TILE]], tile: &[u32], labels: &[u32]) {
             *sum += *z;
         }
     }
-    for class in logits.iter_mut() {
-        for (z, sum) in class.iter_mut().zip(&total) {
-            *z /= sum;
-        }
-        class[tile.len()..].fill(0.0);
+    let mut wanted = [u32::MAX; STRIP];
+    for (wanted, &row) in wanted.iter_mut().zip(strip) {
+        *wanted = labels[row as usize];
     }
-    for (place, &row) in tile.iter().enumerate() {
-        if let Some(class) = logits.get_mut(labels[row as usize] as usize) {
-            class[place] -= 1.0;
+    for (class, name) in logits.iter_mut().zip(0..) {
+        for ((z, sum), wanted) in class.iter_mut().zip(&total).zip(&wanted) {
+            *z = *z / sum - f32::from(u8::from(*wanted == name));
         }
+        class[strip.len()..].fill(0.0);
     }
 }

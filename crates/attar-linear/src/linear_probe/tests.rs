@@ -1,8 +1,8 @@
 //! The fast step against the obvious slow one.
 
+use chacha20::ChaCha8Rng;
 use faer::{Mat, MatRef};
 use rand::{RngExt, SeedableRng};
-use chacha20::ChaCha8Rng;
 
 use super::{AffineCodes, Layer, LinearProbe, padded};
 

@@ -1,8 +1,8 @@
 //! Data, the table of expected values, and comparisons.
 
+use chacha20::ChaCha8Rng;
 use faer::{Mat, MatRef};
 use rand::{RngExt, SeedableRng};
-use chacha20::ChaCha8Rng;
 
 /// One entry of `expected/table.txt`, which `expected/make.py` wrote.
 pub(crate) fn table(name: &str) -> Vec<f64> {
