@@ -172,9 +172,10 @@ impl WithSimd for BackThroughMap<'_> {
 
 #[inline(always)]
 fn dot_products<S: Simd>(simd: S, weight: &[S::f32s], rows: &[&[S::f32s]; TILE], bias: f32) -> [f32; TILE] {
+    let rows = as_long_as(weight.len(), rows);
     let mut sums = [simd.splat_f32s(0.0); TILE];
     for (i, &w) in weight.iter().enumerate() {
-        for (sum, row) in sums.iter_mut().zip(rows) {
+        for (sum, row) in sums.iter_mut().zip(&rows) {
             *sum = simd.mul_add_e_f32s(w, row[i], *sum);
         }
     }
@@ -191,11 +192,24 @@ fn add_scaled_rows<S: Simd>(simd: S, gradient: &mut [S::f32s], rows: &[&[S::f32s
     for (factor, scale) in factors.iter_mut().zip(scales) {
         *factor = simd.splat_f32s(*scale);
     }
+    let rows = as_long_as(gradient.len(), rows);
     for (i, g) in gradient.iter_mut().enumerate() {
-        for (factor, row) in factors.iter().zip(rows) {
-            *g = simd.mul_add_e_f32s(*factor, row[i], *g);
+        let mut sum = *g;
+        for (factor, row) in factors.iter().zip(&rows) {
+            sum = simd.mul_add_e_f32s(*factor, row[i], sum);
         }
+        *g = sum;
     }
+}
+
+/// The rows cut to `count` vectors, so that a loop of as many need not check each place.
+#[inline(always)]
+fn as_long_as<'a, V>(count: usize, rows: &[&'a [V]; TILE]) -> [&'a [V]; TILE] {
+    let mut rows = *rows;
+    for row in &mut rows {
+        *row = &row[..count];
+    }
+    rows
 }
 
 /// Turns logits in place into softmax minus one-hot label; rows beyond the end of the strip get zeros.
