@@ -5,7 +5,7 @@ use faer::{Accum, Mat, MatRef, Par};
 use rayon::prelude::*;
 
 use crate::blocks::row_blocks;
-use crate::covariance::column_means;
+use crate::columns::Columns;
 use crate::spectral::{Eigen, eigen};
 use crate::{CovarianceSum, Error};
 
@@ -83,7 +83,7 @@ impl Basis {
 
     /// Fewer rows than features: the axes come from the eigenvectors of the small matrix of products between rows.
     fn from_rows(codes: MatRef<'_, f32>) -> Result<Self, Error> {
-        let mean = column_means(codes);
+        let mean = Columns::of(codes).mean;
         let n = codes.nrows() as f64;
         let square = |j: usize| codes.col(j).iter().map(|x| (f64::from(*x) - mean[j]).powi(2)).sum::<f64>();
         let scale = scales(codes, |j| (square(j) / n).sqrt());

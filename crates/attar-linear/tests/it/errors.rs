@@ -25,14 +25,14 @@ fn every_fit_refuses_values_that_are_not_finite() {
     let message = "expected finite values, got NaN at row 2, column 1";
     let codes = with(2, 1, f32::NAN);
     let (x, labels) = (codes.as_ref(), [0, 1, 0, 1]);
-    check(Pca { components: 1 }.fit(x), message);
+    check(Pca::new(1).fit(x), message);
     check(LinearProbe::default().fit(x, &labels, 2), message);
     check(LogisticRegression::default().fit(x, &labels, 2), message);
     check(Ridge::default().fit(x, &[1.0, 2.0, 3.0, 4.0]), message);
     check(KNearest { k: 1 }.fit(x, &labels, 2), message);
     check(CodeHealth::of(x), message);
     check(
-        Pca { components: 1 }.fit(with(0, 0, f32::INFINITY).as_ref()),
+        Pca::new(1).fit(with(0, 0, f32::INFINITY).as_ref()),
         "expected finite values, got inf at row 0, column 0",
     );
     let row_major = codes.transpose().to_owned();
@@ -58,10 +58,10 @@ fn every_classifier_refuses_labels_that_teach_nothing() {
 fn shapes_and_settings() {
     let x = good();
     let asked = |asked| format!("expected between 1 and 2 components (the smaller of rows and features), got {asked}");
-    check(Pca { components: 3 }.fit(x.as_ref()), &asked(3));
-    check(Pca { components: 0 }.fit(x.as_ref()), &asked(0));
-    check(Pca { components: 1 }.fit(mat![[1.0f32, 2.0]].as_ref()), "expected at least 2 rows, got 1");
-    check(Pca { components: 1 }.fit(Mat::<f32>::zeros(3, 0).as_ref()), "expected at least one feature, got none");
+    check(Pca::new(3).fit(x.as_ref()), &asked(3));
+    check(Pca::new(0).fit(x.as_ref()), &asked(0));
+    check(Pca::new(1).fit(mat![[1.0f32, 2.0]].as_ref()), "expected at least 2 rows, got 1");
+    check(Pca::new(1).fit(Mat::<f32>::zeros(3, 0).as_ref()), "expected at least one feature, got none");
     check(
         KNearest { k: 5 }.fit(x.as_ref(), &[0, 1, 0, 1], 2),
         "expected k to be between 1 and the number of rows, got 5",

@@ -8,7 +8,7 @@ use crate::support::{assert_close, rows_of, sample, table, table_matrix};
 
 #[test]
 fn agrees_with_scikit_learn() {
-    let fitted = Pca { components: 3 }.fit(table_matrix("x", 5).as_ref()).unwrap();
+    let fitted = Pca::new(3).fit(table_matrix("x", 5).as_ref()).unwrap();
     let components = fitted.components.row_iter().flat_map(|row| row.iter().copied().collect::<Vec<_>>());
     assert_close("components", components, &table("pca_components"), 1e-9);
     assert_close("variance", fitted.explained_variance.clone(), &table("pca_variance"), 1e-9);
@@ -20,7 +20,7 @@ fn agrees_with_scikit_learn() {
 #[test]
 fn the_ratio_is_of_the_total_variance() {
     let (values, _) = sample(60, 6, 2, 1);
-    let fitted = Pca { components: 2 }.fit(MatRef::from_row_major_slice(&values, 60, 6)).unwrap();
+    let fitted = Pca::new(2).fit(MatRef::from_row_major_slice(&values, 60, 6)).unwrap();
     let total: f64 = fitted.spectrum.iter().sum();
     assert_eq!(fitted.spectrum.len(), 6);
     assert!((fitted.explained_variance_ratio[0] - fitted.spectrum[0] / total).abs() < 1e-15);
@@ -31,7 +31,7 @@ fn the_ratio_is_of_the_total_variance() {
 fn more_features_than_rows() {
     let (values, _) = sample(7, 20, 2, 2);
     let rows = MatRef::from_row_major_slice(&values, 7, 20);
-    let fitted = Pca { components: 7 }.fit(rows).unwrap();
+    let fitted = Pca::new(7).fit(rows).unwrap();
     let back = fitted.inverse_transform(fitted.transform(rows).unwrap().as_ref()).unwrap();
     assert_close("rows", rows_of(back.as_ref()), &rows_of(rows), 1e-4);
     assert!(fitted.spectrum[6] < 1e-9 * fitted.spectrum[0], "seven rows span six directions");
@@ -72,7 +72,7 @@ proptest! {
     fn components_are_orthonormal_ordered_and_signed(rows in 12usize..50, features in 2usize..10, seed in 0u64..1000) {
         let (values, _) = sample(rows, features, 2, seed);
         let data = MatRef::from_row_major_slice(&values, rows, features);
-        let fitted = Pca { components: features }.fit(data).unwrap();
+        let fitted = Pca::new(features).fit(data).unwrap();
         let identity = &fitted.components * fitted.components.transpose() - Mat::<f64>::identity(features, features);
         prop_assert!(identity.norm_max() < 1e-12);
         prop_assert!(fitted.explained_variance.is_sorted_by(|a, b| a >= b));

@@ -10,7 +10,7 @@ fn all_bits(values: &[f32], labels: &[u32], rows: usize, features: usize) -> Vec
     let codes = MatRef::from_row_major_slice(values, rows, features);
     let targets: Vec<f64> = labels.iter().zip(values).map(|(&l, &v)| f64::from(l) + f64::from(v)).collect();
     let l2 = L2::CrossValidated { folds: 3, strengths: vec![10.0, 100.0], seed: 1 };
-    let pca = Pca { components: 9 }.fit(codes).unwrap();
+    let pca = Pca::new(9).fit(codes).unwrap();
     let logistic = LogisticRegression { l2: l2.clone(), ..LogisticRegression::default() };
     let logistic = logistic.fit(codes, labels, 4).unwrap();
     let ridge = Ridge { l2 }.fit(codes, &targets).unwrap();
