@@ -6,7 +6,8 @@ use rayon::prelude::*;
 
 use crate::blocks::row_blocks;
 use crate::columns::Columns;
-use crate::spectral::{Eigen, eigen};
+use crate::products::product;
+use crate::spectral::eigen;
 use crate::{CovarianceSum, Error};
 
 /// Directions whose squared singular value is below this share of the largest are rounding error.
@@ -75,8 +76,9 @@ impl Basis {
         let scale = scales(codes, |j| (covariance[(j, j)] * (n - 1.0) / n).sqrt());
         let gram =
             Mat::from_fn(codes.ncols(), codes.ncols(), |i, j| (n - 1.0) * covariance[(i, j)] / (scale[i] * scale[j]));
-        let Eigen { values, vectors } = eigen(gram.as_ref())?;
-        let rank = above_floor(&values);
+        let eigen = eigen(gram)?;
+        let rank = above_floor(&eigen.values);
+        let vectors = eigen.vectors(rank);
         let axes = Mat::from_fn(codes.ncols(), rank, |i, j| vectors[(i, j)] as f32);
         Ok(Self { mean: sum.mean().to_vec(), scale, axes })
     }
@@ -89,13 +91,11 @@ impl Basis {
         let scale = scales(codes, |j| (square(j) / n).sqrt());
         let standard =
             Mat::from_fn(codes.nrows(), codes.ncols(), |i, j| (f64::from(codes[(i, j)]) - mean[j]) / scale[j]);
-        let mut gram = Mat::zeros(codes.nrows(), codes.nrows());
-        matmul(&mut gram, Accum::Replace, &standard, standard.transpose(), 1.0, Par::Seq);
-        let Eigen { values, vectors } = eigen(gram.as_ref())?;
-        let rank = above_floor(&values);
-        let mut axes = Mat::<f64>::zeros(codes.ncols(), rank);
-        matmul(&mut axes, Accum::Replace, standard.transpose(), vectors.subcols(0, rank), 1.0, Par::Seq);
-        let axes = Mat::from_fn(axes.nrows(), axes.ncols(), |i, j| (axes[(i, j)] / values[j].sqrt()) as f32);
+        let gram = product(standard.as_ref(), standard.transpose());
+        let eigen = eigen(gram)?;
+        let rank = above_floor(&eigen.values);
+        let axes = product(standard.transpose(), eigen.vectors(rank).as_ref());
+        let axes = Mat::from_fn(axes.nrows(), axes.ncols(), |i, j| (axes[(i, j)] / eigen.values[j].sqrt()) as f32);
         Ok(Self { mean, scale, axes })
     }
 }

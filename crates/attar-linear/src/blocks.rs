@@ -45,11 +45,7 @@ pub(crate) fn centred<T: Real, P: Real>(matrix: MatRef<'_, T>, shift: &[f64]) ->
 }
 
 /// Some columns of the matrix, with their `shift` taken from every row.
-pub(crate) fn centred_columns<T: Real, P: Real>(
-    matrix: MatRef<'_, T>,
-    shift: &[f64],
-    columns: &[usize],
-) -> Mat<P> {
+pub(crate) fn centred_columns<T: Real, P: Real>(matrix: MatRef<'_, T>, shift: &[f64], columns: &[usize]) -> Mat<P> {
     let mut out = Mat::zeros(matrix.nrows(), columns.len());
     for (to, &from) in columns.iter().enumerate() {
         centre_column(matrix, from, shift[from], out.col_as_slice_mut(to));

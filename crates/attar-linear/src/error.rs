@@ -96,7 +96,7 @@ pub enum Error {
         sum: f64,
     },
     /// How many components to keep follows from the variances along all directions, and the solver sees only some.
-    #[error("expected a number of components: the randomised solver does not see the whole variance by directions")]
+    #[error("expected a number of components: the randomised solver sees only some of the variances")]
     NumberNeeded,
     /// A component without variance cannot be scaled to variance 1.
     #[error("expected components with variance to whiten, got none along component {component}")]

@@ -1,7 +1,7 @@
 //! Symmetric products, one triangle of them, in fixed pieces that threads share.
 
-use faer::linalg::matmul::triangular::{BlockStructure, matmul as triangular_matmul};
 use faer::linalg::matmul::matmul;
+use faer::linalg::matmul::triangular::{BlockStructure, matmul as triangular_matmul};
 use faer::{Accum, Mat, MatRef, Par};
 use rayon::prelude::*;
 

@@ -8,7 +8,7 @@ use crate::blocks::{BLOCK, centred, for_each_row, row_blocks};
 use crate::columns::means;
 use crate::products::{LowerProduct, product};
 use crate::real::Real;
-use crate::spectral::{Eigen, eigen, orthonormal, right_singular, triangle};
+use crate::spectral::{eigen, orthonormal, right_singular, triangle};
 use crate::{CovarianceSum, Error};
 
 pub(super) fn by_covariance<T: Real, P: Real>(
@@ -27,10 +27,11 @@ pub(super) fn of_sum(sum: &CovarianceSum, components: Components, solver: Solver
     let covariance = sum.lower_covariance(&varying)?;
     let squares: f64 = (0..varying.len()).map(|j| covariance[(j, j)]).sum();
     check_range(squares, sum.count(), solver == Solver::SingleCovariance)?;
-    let Eigen { values, vectors } = eigen(covariance.as_ref())?;
-    let mut variances = not_negative(values, 1.0);
+    let eigen = eigen(covariance)?;
+    let mut variances = not_negative(&eigen.values, 1.0);
     variances.resize(sum.count().min(sum.mean().len()), 0.0);
     let kept = components.count(&variances, sum.count());
+    let vectors = eigen.vectors(kept.min(varying.len()));
     Ok(Found {
         solver,
         mean: sum.mean().to_vec(),
@@ -42,11 +43,10 @@ pub(super) fn of_sum(sum: &CovarianceSum, components: Components, solver: Solver
     })
 }
 
-/// The first `kept` of the directions, `[varying, varying]`, in the space of all features; those beyond them lie along
-/// the constant features.
+/// Directions, `[varying, at most kept]`, in the space of all features, and more to make `kept` along the constant ones.
 fn among_all(vectors: MatRef<'_, f64>, varying: &[usize], features: usize, kept: usize) -> Mat<f64> {
     let mut directions = Mat::zeros(features, kept);
-    for component in 0..kept.min(varying.len()) {
+    for component in 0..vectors.ncols() {
         varying.iter().enumerate().for_each(|(i, &j)| directions[(j, component)] = vectors[(i, component)]);
     }
     let constant = (0..features).filter(|j| varying.binary_search(j).is_err());
@@ -64,14 +64,14 @@ pub(super) fn by_gram<T: Real>(rows: MatRef<'_, T>, components: Components) -> R
         gram.col_as_slice_mut(j)[j..].iter_mut().zip(lower.column(j)).for_each(|(to, from)| *to = from);
     }
     check_range((0..gram.ncols()).map(|j| gram[(j, j)]).sum(), rows.nrows(), false)?;
-    let Eigen { values, vectors } = eigen(gram.as_ref())?;
-    let mut variances = not_negative(values, 1.0 / (rows.nrows() - 1) as f64);
+    let eigen = eigen(gram)?;
+    let mut variances = not_negative(&eigen.values, 1.0 / (rows.nrows() - 1) as f64);
     variances.truncate(rows.ncols());
     let kept = components.count(&variances, rows.nrows());
-    let vectors = vectors.subcols(0, kept);
+    let vectors = eigen.vectors(kept);
     let blocks = row_blocks(rows.ncols());
-    let parts: Vec<Mat<f64>> =
-        blocks.par_iter().map(|&(start, length)| product(columns.subrows(start, length), vectors)).collect();
+    let part = |&(start, length): &(usize, usize)| product(columns.subrows(start, length), vectors.as_ref());
+    let parts: Vec<Mat<f64>> = blocks.par_iter().map(part).collect();
     Ok(Found {
         solver: Solver::Gram,
         mean,
@@ -100,7 +100,7 @@ pub(super) fn by_svd<T: Real>(rows: MatRef<'_, T>, components: Components) -> Re
     let (singular, vectors) = right_singular(reduced(rows, &mean).as_ref())?;
     let squares: Vec<f64> = singular.iter().map(|s| s * s).collect();
     check_range(squares.iter().sum(), rows.nrows(), false)?;
-    let variances = not_negative(squares, 1.0 / (rows.nrows() - 1) as f64);
+    let variances = not_negative(&squares, 1.0 / (rows.nrows() - 1) as f64);
     let kept = components.count(&variances, rows.nrows());
     Ok(Found {
         solver: Solver::Svd,
@@ -141,8 +141,8 @@ fn stack(parts: &[Mat<f64>]) -> Mat<f64> {
 }
 
 /// Rounding leaves the variance of nothing on either side of zero.
-fn not_negative(values: Vec<f64>, scale: f64) -> Vec<f64> {
-    values.into_iter().map(|value| scale * value.max(0.0)).collect()
+fn not_negative(values: &[f64], scale: f64) -> Vec<f64> {
+    values.iter().map(|value| scale * value.max(0.0)).collect()
 }
 
 /// Refuses data without variance, and sums of squares of which part may have left the range of the numbers.

@@ -169,11 +169,7 @@ fn signed_rows(vectors: MatRef<'_, f64>) -> Mat<f64> {
 }
 
 /// Maps fixed blocks of rows in parallel and stacks the results.
-fn by_blocks<T: Real>(
-    rows: MatRef<'_, T>,
-    columns: usize,
-    map: impl Fn(MatRef<'_, T>) -> Mat<f64> + Sync,
-) -> Mat<T> {
+fn by_blocks<T: Real>(rows: MatRef<'_, T>, columns: usize, map: impl Fn(MatRef<'_, T>) -> Mat<f64> + Sync) -> Mat<T> {
     let blocks = row_blocks(rows.nrows());
     let parts: Vec<Mat<f64>> = blocks.par_iter().map(|&(start, length)| map(rows.subrows(start, length))).collect();
     Mat::from_fn(rows.nrows(), columns, |i, j| T::of(parts[i / BLOCK][(i % BLOCK, j)]))

@@ -14,7 +14,7 @@ use crate::blocks::{BLOCK, centred, row_blocks};
 use crate::columns::means;
 use crate::products::product;
 use crate::real::Real;
-use crate::spectral::{Eigen, eigen, orthonormal};
+use crate::spectral::{eigen, orthonormal};
 
 /// Random vectors of the error estimate: it fails with probability 10 to the power of minus this.
 const TRIALS: usize = 10;
@@ -42,16 +42,16 @@ pub(super) fn find<T: Real>(
         basis = orthonormal(scatter.times(basis.as_ref()));
     }
     let (image, trials) = scatter.times_and_trials(basis.as_ref(), seed);
-    let Eigen { values, vectors } = eigen(product(basis.transpose(), image.as_ref()).as_ref())?;
-    let vectors = vectors.subcols(0, kept);
-    let directions = product(basis.as_ref(), vectors);
-    let residual = product(image.as_ref(), vectors) - scaled(directions.as_ref(), &values);
+    let eigen = eigen(product(basis.transpose(), image.as_ref()))?;
+    let vectors = eigen.vectors(kept);
+    let directions = product(basis.as_ref(), vectors.as_ref());
+    let residual = product(image.as_ref(), vectors.as_ref()) - scaled(directions.as_ref(), &eigen.values);
     let freedom = (n - 1) as f64;
     let outside = &trials - product(directions.as_ref(), product(directions.transpose(), trials.as_ref()).as_ref());
     let longest = outside.col_iter().map(|column| column.norm_l2()).fold(0.0, f64::max);
     Ok(Found {
         solver: Solver::Randomised { oversampling, iterations, seed },
-        variances: values[..kept].iter().map(|value| value.max(0.0) / freedom).collect(),
+        variances: eigen.values[..kept].iter().map(|value| value.max(0.0) / freedom).collect(),
         total: squares / freedom,
         rank_at_most: kept,
         estimate: Some(ErrorEstimate {
