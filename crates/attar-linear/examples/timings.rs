@@ -57,7 +57,7 @@ fn pca(rows: usize, features: usize) -> Result<(), Error> {
     let (values, _) = blobs(rows, features, 10, 1.0, 3);
     let data = MatRef::from_row_major_slice(&values, rows, features);
     let start = Instant::now();
-    let fitted = Pca { components: 30 }.fit(data)?;
+    let fitted = Pca::new(30).fit(data)?;
     report(&format!("pca fit, {rows} x {features}"), start.elapsed());
     let start = Instant::now();
     fitted.transform(data)?;

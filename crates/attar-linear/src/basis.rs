@@ -5,8 +5,9 @@ use faer::{Accum, Mat, MatRef, Par};
 use rayon::prelude::*;
 
 use crate::blocks::row_blocks;
-use crate::covariance::column_means;
-use crate::spectral::{Eigen, eigen};
+use crate::columns::Columns;
+use crate::products::product;
+use crate::spectral::eigen;
 use crate::{CovarianceSum, Error};
 
 /// Directions whose squared singular value is below this share of the largest are rounding error.
@@ -75,27 +76,26 @@ impl Basis {
         let scale = scales(codes, |j| (covariance[(j, j)] * (n - 1.0) / n).sqrt());
         let gram =
             Mat::from_fn(codes.ncols(), codes.ncols(), |i, j| (n - 1.0) * covariance[(i, j)] / (scale[i] * scale[j]));
-        let Eigen { values, vectors } = eigen(gram.as_ref())?;
-        let rank = above_floor(&values);
+        let eigen = eigen(gram)?;
+        let rank = above_floor(&eigen.values);
+        let vectors = eigen.vectors(rank);
         let axes = Mat::from_fn(codes.ncols(), rank, |i, j| vectors[(i, j)] as f32);
         Ok(Self { mean: sum.mean().to_vec(), scale, axes })
     }
 
     /// Fewer rows than features: the axes come from the eigenvectors of the small matrix of products between rows.
     fn from_rows(codes: MatRef<'_, f32>) -> Result<Self, Error> {
-        let mean = column_means(codes);
+        let mean = Columns::of(codes).mean;
         let n = codes.nrows() as f64;
         let square = |j: usize| codes.col(j).iter().map(|x| (f64::from(*x) - mean[j]).powi(2)).sum::<f64>();
         let scale = scales(codes, |j| (square(j) / n).sqrt());
         let standard =
             Mat::from_fn(codes.nrows(), codes.ncols(), |i, j| (f64::from(codes[(i, j)]) - mean[j]) / scale[j]);
-        let mut gram = Mat::zeros(codes.nrows(), codes.nrows());
-        matmul(&mut gram, Accum::Replace, &standard, standard.transpose(), 1.0, Par::Seq);
-        let Eigen { values, vectors } = eigen(gram.as_ref())?;
-        let rank = above_floor(&values);
-        let mut axes = Mat::<f64>::zeros(codes.ncols(), rank);
-        matmul(&mut axes, Accum::Replace, standard.transpose(), vectors.subcols(0, rank), 1.0, Par::Seq);
-        let axes = Mat::from_fn(axes.nrows(), axes.ncols(), |i, j| (axes[(i, j)] / values[j].sqrt()) as f32);
+        let gram = product(standard.as_ref(), standard.transpose());
+        let eigen = eigen(gram)?;
+        let rank = above_floor(&eigen.values);
+        let axes = product(standard.transpose(), eigen.vectors(rank).as_ref());
+        let axes = Mat::from_fn(axes.nrows(), axes.ncols(), |i, j| (axes[(i, j)] / eigen.values[j].sqrt()) as f32);
         Ok(Self { mean, scale, axes })
     }
 }

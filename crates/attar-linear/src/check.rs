@@ -3,9 +3,10 @@
 use faer::MatRef;
 
 use crate::Error;
+use crate::real::Real;
 
 /// Refuses a matrix with no features, fewer than `needed` rows, or a value that is not finite.
-pub(crate) fn samples(rows: MatRef<'_, f32>, needed: usize) -> Result<(), Error> {
+pub(crate) fn samples<T: Real>(rows: MatRef<'_, T>, needed: usize) -> Result<(), Error> {
     if rows.ncols() == 0 {
         return Err(Error::NoFeatures);
     }
@@ -16,12 +17,12 @@ pub(crate) fn samples(rows: MatRef<'_, f32>, needed: usize) -> Result<(), Error>
 }
 
 /// Refuses the first NaN or infinity, in row order.
-pub(crate) fn finite(rows: MatRef<'_, f32>) -> Result<(), Error> {
+pub(crate) fn finite<T: Real>(rows: MatRef<'_, T>) -> Result<(), Error> {
     for row in 0..rows.nrows() {
         let values = rows.row(row);
         let all_finite = match values.try_as_row_major() {
-            Some(slice) => slice.as_slice().iter().fold(true, |ok, v| ok & v.is_finite()),
-            None => values.iter().all(|v| v.is_finite()),
+            Some(slice) => slice.as_slice().iter().fold(true, |ok, &v| ok & is_finite(v)),
+            None => values.iter().all(|&v| is_finite(v)),
         };
         if !all_finite {
             return Err(first_non_finite(rows, row));
@@ -30,9 +31,13 @@ pub(crate) fn finite(rows: MatRef<'_, f32>) -> Result<(), Error> {
     Ok(())
 }
 
-fn first_non_finite(rows: MatRef<'_, f32>, row: usize) -> Error {
-    let column = (0..rows.ncols()).find(|&j| !rows[(row, j)].is_finite()).unwrap_or(0);
-    Error::NonFinite { row, column, value: f64::from(rows[(row, column)]) }
+fn first_non_finite<T: Real>(rows: MatRef<'_, T>, row: usize) -> Error {
+    let column = (0..rows.ncols()).find(|&j| !is_finite(rows[(row, j)])).unwrap_or(0);
+    Error::NonFinite { row, column, value: rows[(row, column)].into() }
+}
+
+fn is_finite<T: Real>(value: T) -> bool {
+    value.into().is_finite()
 }
 
 /// Refuses the first target that is not finite.
@@ -44,7 +49,7 @@ pub(crate) fn finite_targets(targets: &[f64]) -> Result<(), Error> {
 }
 
 /// Refuses a matrix of another width than the model's.
-pub(crate) fn features(rows: MatRef<'_, f32>, expected: usize) -> Result<(), Error> {
+pub(crate) fn features<T: Real>(rows: MatRef<'_, T>, expected: usize) -> Result<(), Error> {
     if rows.ncols() == expected { Ok(()) } else { Err(Error::Features { expected, found: rows.ncols() }) }
 }
 

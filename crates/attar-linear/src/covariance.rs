@@ -1,32 +1,60 @@
 //! Mean and covariance of rows that arrive in parts.
 
-use faer::linalg::matmul::matmul;
-use faer::{Accum, Mat, MatRef, Par};
+use faer::{Mat, MatRef};
 use rayon::prelude::*;
 
-use crate::blocks::{centred, row_blocks};
+use crate::blocks::{centred_columns, row_blocks};
+use crate::columns::{Columns, refuse_infinite};
+use crate::products::LowerProduct;
+use crate::real::Real;
 use crate::{Error, check};
 
-/// Columns of one tile of the scatter matrix; tiles are what the threads share.
-const TILE: usize = 192;
+/// Most numbers in the products of blocks that wait to be added. With the width it decides how many blocks are handled
+/// at a time; the number of threads does not.
+const WAITING: usize = 1 << 23;
+
+/// Fewest columns of the scatter matrix to which one thread adds at a time.
+const STRIP: usize = 16;
 
 /// The count, mean and scatter matrix of the rows seen so far, to which more rows, or another sum, can be added.
 ///
-/// Parts are combined by the update of Chan, Golub & LeVeque (1979), so the result has the accuracy of the two-pass
-/// formula and the data is read once. Sums are in `f64`. The order of the parts changes the last bits only; the number
-/// of threads changes nothing.
-#[derive(Debug, Clone)]
+/// Parts are combined by the update of Chan, Golub & LeVeque (1979, "Updating formulae and a pairwise algorithm for
+/// computing sample variances"), so the result has the accuracy of the two-pass formula and the data is read once.
+/// Products and sums are in `f64`, whatever the rows are. The order and the sizes of the parts change the last bits
+/// only; the number of threads changes nothing. It takes `4 features²` bytes however many rows there are; adding takes
+/// some 50 MB, or `8 features²` bytes if that is more.
+///
+/// What is summed in several places, or interrupted and taken up again, is stored as [`count`](Self::count),
+/// [`mean`](Self::mean) and [`scatter`](Self::scatter) and comes back by [`from_parts`](Self::from_parts).
+#[derive(Debug, Clone, PartialEq)]
 pub struct CovarianceSum {
     count: usize,
     mean: Vec<f64>,
-    /// `Σ (x - mean)(x - mean)ᵀ`, lower triangle.
-    scatter: Mat<f64>,
+    /// `Σ (x - mean)(x - mean)ᵀ`, its lower triangle, column after column.
+    scatter: Vec<f64>,
 }
 
 impl CovarianceSum {
     /// The sum of no rows, for data of `features` columns.
     pub fn new(features: usize) -> Self {
-        Self { count: 0, mean: vec![0.0; features], scatter: Mat::zeros(features, features) }
+        Self { count: 0, mean: vec![0.0; features], scatter: vec![0.0; triangle(features)] }
+    }
+
+    /// A sum that was stored.
+    ///
+    /// # Errors
+    /// A scatter matrix of another size than the mean's, or a value that no rows lead to: one that is not finite, or a
+    /// negative sum of squares.
+    pub fn from_parts(count: usize, mean: Vec<f64>, scatter: Vec<f64>) -> Result<Self, Error> {
+        check::length("values of a scatter matrix", triangle(mean.len()), scatter.len())?;
+        for &value in mean.iter().chain(&scatter) {
+            check::setting("a stored sum", "finite", value, value.is_finite())?;
+        }
+        let sum = Self { count, mean, scatter };
+        for square in (0..sum.mean.len()).map(|j| sum.column(j)[0]) {
+            check::setting("a stored sum of squares", "at least 0", square, square >= 0.0)?;
+        }
+        Ok(sum)
     }
 
     /// Rows seen so far.
@@ -39,15 +67,39 @@ impl CovarianceSum {
         &self.mean
     }
 
+    /// The lower triangle of `Σ (x - mean)(x - mean)ᵀ`, column after column, each from the diagonal down:
+    /// `features (features + 1) / 2` values.
+    pub fn scatter(&self) -> &[f64] {
+        &self.scatter
+    }
+
     /// Adds `rows`, `[samples, features]`.
     ///
     /// # Errors
-    /// Another number of features, or a value that is not finite; the sum is then as it was.
-    pub fn add(&mut self, rows: MatRef<'_, f32>) -> Result<(), Error> {
+    /// Another number of features, a value that is not finite, or values beyond adding up; the sum is then as it was.
+    pub fn add<T: Real>(&mut self, rows: MatRef<'_, T>) -> Result<(), Error> {
+        self.add_products::<T, f64>(rows)
+    }
+
+    /// As [`add`](Self::add), with products in `P` within a block; blocks are added in `f64` all the same.
+    pub(crate) fn add_products<T: Real, P: Real>(&mut self, rows: MatRef<'_, T>) -> Result<(), Error> {
         check::features(rows, self.mean.len())?;
-        check::finite(rows)?;
-        for (start, length) in row_blocks(rows.nrows()) {
-            self.combine(&Self::of_block(rows.subrows(start, length)));
+        let blocks = row_blocks(rows.nrows());
+        let waves: Vec<_> = blocks.chunks((WAITING / self.scatter.len().max(1)).clamp(1, 8)).collect();
+        // A single wave is refused before anything is added; several have to be taken back.
+        let before = if waves.len() > 1 { Some(self.clone()) } else { None };
+        for wave in waves {
+            let parts = wave.par_iter().map(|&(start, length)| Part::of(rows.subrows(start, length)));
+            match parts.collect::<Result<Vec<_>, _>>() {
+                Ok(parts) => self.combine::<P>(&parts),
+                Err(error) => {
+                    if let Some(before) = before {
+                        *self = before;
+                    }
+                    // The first bad value of all rows, not the one that some block met.
+                    return check::finite(rows).and(Err(error));
+                }
+            }
         }
         Ok(())
     }
@@ -61,7 +113,11 @@ impl CovarianceSum {
         if expected != found {
             return Err(Error::Features { expected, found });
         }
-        self.combine(other);
+        let step = self.advance(other.count, &other.mean);
+        for (j, column) in self.columns_mut().into_iter().enumerate() {
+            step.add_to(j, column);
+            column.iter_mut().zip(other.column(j)).for_each(|(sum, value)| *sum += value);
+        }
         Ok(())
     }
 
@@ -70,67 +126,119 @@ impl CovarianceSum {
     /// # Errors
     /// Fewer than two rows.
     pub fn covariance(&self) -> Result<Mat<f64>, Error> {
+        let all: Vec<usize> = (0..self.mean.len()).collect();
+        let mut covariance = self.lower_covariance(&all)?;
+        for j in 0..all.len() {
+            (j + 1..all.len()).for_each(|i| covariance[(j, i)] = covariance[(i, j)]);
+        }
+        Ok(covariance)
+    }
+
+    /// The lower triangle of the covariance of some features, which are named in order; zeros above it.
+    pub(crate) fn lower_covariance(&self, features: &[usize]) -> Result<Mat<f64>, Error> {
         if self.count < 2 {
             return Err(Error::TooFewRows { rows: self.count, needed: 2 });
         }
         let scale = 1.0 / (self.count - 1) as f64;
+        let mut lower = Mat::zeros(features.len(), features.len());
+        for (to, &j) in features.iter().enumerate() {
+            let column = self.column(j);
+            let below = features[to..].iter().map(|i| scale * column[i - j]);
+            lower.col_as_slice_mut(to)[to..].iter_mut().zip(below).for_each(|(out, value)| *out = value);
+        }
+        Ok(lower)
+    }
+
+    /// The features that are not the same in every row.
+    pub(crate) fn varying(&self) -> Vec<usize> {
+        (0..self.mean.len()).filter(|&j| self.column(j)[0] != 0.0).collect()
+    }
+
+    fn column(&self, column: usize) -> &[f64] {
         let d = self.mean.len();
-        Ok(Mat::from_fn(d, d, |i, j| scale * self.scatter[(i.max(j), i.min(j))]))
+        let start = triangle(d) - triangle(d - column);
+        &self.scatter[start..start + d - column]
     }
 
-    fn of_block(rows: MatRef<'_, f32>) -> Self {
-        let mean = column_means(rows);
-        let block = centred(rows, &mean);
-        let mut sum = Self { count: rows.nrows(), mean, scatter: Mat::zeros(rows.ncols(), rows.ncols()) };
-        for ((i, j), tile) in scatter_tiles(block.as_ref()) {
-            sum.scatter.as_mut().submatrix_mut(i, j, tile.nrows(), tile.ncols()).copy_from(&tile);
+    fn columns_mut(&mut self) -> Vec<&mut [f64]> {
+        let mut rest = &mut self.scatter[..];
+        let mut columns = Vec::with_capacity(self.mean.len());
+        for length in (1..=self.mean.len()).rev() {
+            let (column, others) = rest.split_at_mut(length);
+            columns.push(column);
+            rest = others;
         }
-        sum
+        columns
     }
 
-    fn combine(&mut self, other: &Self) {
-        if other.count == 0 {
-            return;
-        }
-        let (a, b) = (self.count as f64, other.count as f64);
-        let difference: Vec<f64> = other.mean.iter().zip(&self.mean).map(|(y, x)| y - x).collect();
-        let weight = a * b / (a + b);
-        for (j, dj) in difference.iter().enumerate() {
-            let (mine, theirs) = (self.scatter.col_mut(j), other.scatter.col(j));
-            for ((s, t), di) in mine.iter_mut().zip(theirs.iter()).zip(&difference).skip(j) {
-                *s += t + weight * di * dj;
+    fn combine<P: Real>(&mut self, parts: &[Part<P>]) {
+        let steps: Vec<Step> = parts.iter().map(|part| self.advance(part.rows, &part.mean)).collect();
+        let columns = self.columns_mut().into_par_iter().enumerate().with_min_len(STRIP);
+        columns.for_each(|(j, column)| {
+            for (part, step) in parts.iter().zip(&steps) {
+                step.add_to(j, column);
+                part.add_to(j, column);
             }
+        });
+    }
+
+    /// Moves count and mean on by `count` rows of the given mean, and says what that means for the scatter matrix.
+    fn advance(&mut self, count: usize, mean: &[f64]) -> Step {
+        let difference: Vec<f64> = mean.iter().zip(&self.mean).map(|(theirs, mine)| theirs - mine).collect();
+        if count == 0 {
+            return Step { difference, weight: 0.0 };
         }
+        let (a, b) = (self.count as f64, count as f64);
         for (mean, d) in self.mean.iter_mut().zip(&difference) {
             *mean += d * b / (a + b);
         }
-        self.count += other.count;
+        self.count += count;
+        Step { difference, weight: a * b / (a + b) }
     }
 }
 
-/// The mean of each column in `f64`, rows added in order.
-pub(crate) fn column_means(rows: MatRef<'_, f32>) -> Vec<f64> {
-    let mut sums = vec![0.0; rows.ncols()];
-    for i in 0..rows.nrows() {
-        for (sum, value) in sums.iter_mut().zip(rows.row(i).iter()) {
-            *sum += f64::from(*value);
+/// The values in one triangle of a square matrix, its diagonal included.
+fn triangle(size: usize) -> usize {
+    size * (size + 1) / 2
+}
+
+/// What two means that differ add to the scatter matrix: `weight · difference differenceᵀ`.
+struct Step {
+    difference: Vec<f64>,
+    weight: f64,
+}
+
+impl Step {
+    fn add_to(&self, j: usize, column: &mut [f64]) {
+        let scale = self.weight * self.difference[j];
+        if scale != 0.0 {
+            column.iter_mut().zip(&self.difference[j..]).for_each(|(sum, difference)| *sum += scale * difference);
         }
     }
-    sums.iter_mut().for_each(|sum| *sum /= rows.nrows() as f64);
-    sums
 }
 
-/// The lower-triangular tiles of `blockᵀ block`, each with its place; one thread computes a tile whole.
-fn scatter_tiles(block: MatRef<'_, f64>) -> Vec<((usize, usize), Mat<f64>)> {
-    let starts: Vec<usize> = (0..block.ncols()).step_by(TILE).collect();
-    let places: Vec<_> =
-        starts.iter().flat_map(|&j| starts.iter().map(move |&i| (i, j))).filter(|(i, j)| i >= j).collect();
-    let columns = |start: usize| block.subcols(start, TILE.min(block.ncols() - start));
-    let compute = |(i, j)| {
-        let (left, right) = (columns(i), columns(j));
-        let mut tile = Mat::zeros(left.ncols(), right.ncols());
-        matmul(&mut tile, Accum::Replace, left.transpose(), right, 1.0, Par::Seq);
-        ((i, j), tile)
-    };
-    places.into_par_iter().map(compute).collect()
+/// The sums of one block of rows. Features that are constant within it take no part in its products.
+struct Part<P> {
+    rows: usize,
+    mean: Vec<f64>,
+    varying: Vec<usize>,
+    product: LowerProduct<P>,
+}
+
+impl<P: Real> Part<P> {
+    fn of<T: Real>(rows: MatRef<'_, T>) -> Result<Self, Error> {
+        let Columns { mean, varies } = Columns::of(rows);
+        refuse_infinite(rows, &mean)?;
+        let varying: Vec<usize> = (0..varies.len()).filter(|&j| varies[j]).collect();
+        let product = LowerProduct::of(centred_columns::<T, P>(rows, &mean, &varying).as_ref());
+        Ok(Self { rows: rows.nrows(), mean, varying, product })
+    }
+
+    fn add_to(&self, j: usize, column: &mut [f64]) {
+        if let Ok(place) = self.varying.binary_search(&j) {
+            for (i, value) in self.varying[place..].iter().zip(self.product.column(place)) {
+                column[i - j] += value;
+            }
+        }
+    }
 }

@@ -83,6 +83,27 @@ pub enum Error {
         /// The most there can be.
         most: usize,
     },
+    /// Every row is the same, so there is no direction to find.
+    #[error("expected rows that differ, got {rows} rows that are all the same")]
+    NoVariance {
+        /// Rows that came.
+        rows: usize,
+    },
+    /// Squares of the values cannot be added in floating-point numbers, or vanish in them.
+    #[error("expected values whose squares are within the range of the numbers, got a sum of {sum:e}")]
+    Range {
+        /// The sum of the squares, after centring.
+        sum: f64,
+    },
+    /// How many components to keep follows from the variances along all directions, and the solver sees only some.
+    #[error("expected a number of components: the randomised solver sees only some of the variances")]
+    NumberNeeded,
+    /// A component without variance cannot be scaled to variance 1.
+    #[error("expected components with variance to whiten, got none along component {component}")]
+    Unvaried {
+        /// The first such component, from 0.
+        component: usize,
+    },
     /// A setting outside its range.
     #[error("expected {name} to be {expected}, got {value}")]
     Setting {

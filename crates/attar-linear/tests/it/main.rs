@@ -2,10 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, in its helpers too")]
 
+mod covariance;
 mod errors;
 mod logistic;
 mod neighbours;
 mod pca;
+mod pca_laws;
 mod probe;
 mod ridge;
 mod scores;

@@ -18,6 +18,12 @@ pub(crate) fn table_matrix(name: &str, columns: usize) -> Mat<f32> {
     Mat::from_fn(values.len() / columns, columns, |i, j| values[i * columns + j] as f32)
 }
 
+/// A matrix of the table, as it is.
+pub(crate) fn table_doubles(name: &str, columns: usize) -> Mat<f64> {
+    let values = table(name);
+    Mat::from_fn(values.len() / columns, columns, |i, j| values[i * columns + j])
+}
+
 pub(crate) fn table_labels(name: &str) -> Vec<u32> {
     table(name).into_iter().map(|label| label as u32).collect()
 }
@@ -33,6 +39,16 @@ pub(crate) fn assert_close(what: &str, found: impl IntoIterator<Item = f64>, exp
 
 pub(crate) fn rows_of(matrix: MatRef<'_, f32>) -> Vec<f64> {
     attar_linear::row_major(matrix).into_iter().map(f64::from).collect()
+}
+
+pub(crate) fn values_of(matrix: &Mat<f64>) -> Vec<f64> {
+    attar_linear::row_major(matrix.as_ref())
+}
+
+/// Rows as those of [`sample`], in `f64`.
+pub(crate) fn doubles(rows: usize, features: usize, seed: u64) -> Mat<f64> {
+    let (values, _) = sample(rows, features, 3, seed);
+    Mat::from_fn(rows, features, |i, j| f64::from(values[i * features + j]))
 }
 
 /// Correlated rows of unequal variances and means: `class` shifts the first features.

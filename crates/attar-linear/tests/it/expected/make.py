@@ -1,6 +1,6 @@
 """Writes table.txt: a small asymmetric data set and what scikit-learn, SciPy and NumPy say of it.
 
-    pip install scikit-learn scipy && python make.py
+    pip install scikit-learn==1.9.* scipy && python make.py
 
 Each line of the table is a name, then its values in row-major order.
 """
@@ -54,6 +54,30 @@ table["pca_components"] = pca.components_ * signs
 table["pca_variance"] = pca.explained_variance_
 table["pca_ratio"] = pca.explained_variance_ratio_
 table["pca_codes"] = pca.transform(queries) * signs.T
+
+# PCA in double precision, where rows are many, few, or in fewer dimensions than they have features.
+tall = rng.normal(size=(30, 6)) @ (rng.normal(size=(6, 6)) * np.array([5, 3, 2, 1, 0.4, 0.1])[:, None]) + np.arange(6) ** 2
+few = rng.normal(size=(7, 12)) * np.linspace(1, 4, 12) - 3.0
+flat = rng.normal(size=(20, 3)) @ (rng.normal(size=(3, 5)) * np.array([4, 2, 1])[:, None]) + np.array([0, 10, -5, 1, 100])
+for name, data, kept in (("tall", tall, 4), ("few", few, 5), ("flat", flat, 3)):
+    pca = PCA(n_components=kept, svd_solver="full").fit(data)
+    table[f"pca_{name}"] = data
+    table[f"pca_{name}_mean"] = pca.mean_
+    table[f"pca_{name}_components"] = pca.components_
+    table[f"pca_{name}_variance"] = pca.explained_variance_
+    table[f"pca_{name}_ratio"] = pca.explained_variance_ratio_
+    table[f"pca_{name}_singular"] = pca.singular_values_
+    table[f"pca_{name}_noise"] = [pca.noise_variance_]
+    table[f"pca_{name}_codes"] = pca.transform(data)
+    table[f"pca_{name}_white"] = PCA(n_components=kept, svd_solver="full", whiten=True).fit_transform(data)
+
+# How many components: Minka's choice and that of a share, for signals of 1 to 6 dimensions under noise.
+signals = [rng.normal(size=(n, k)) @ rng.normal(size=(k, 8)) * 2 + rng.normal(size=(n, 8)) * 0.5
+           for n, k in ((8, 2), (40, 1), (60, 3), (90, 4), (200, 6))]
+table["pca_signals_rows"] = [len(signal) for signal in signals]
+table["pca_signals"] = np.concatenate(signals)
+table["pca_signals_mle"] = [PCA("mle", svd_solver="full").fit(signal).n_components_ for signal in signals]
+table["pca_signals_share"] = [PCA(0.9, svd_solver="full").fit(signal).n_components_ for signal in signals]
 
 for k in (1, 4, 7):
     model = KNeighborsClassifier(k).fit(x.astype(np.float64), labels)
