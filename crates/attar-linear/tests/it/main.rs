@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, in its helpers too")]
 
 mod errors;
+mod linear_autoencoder;
 mod logistic;
 mod neighbours;
 mod pca;
