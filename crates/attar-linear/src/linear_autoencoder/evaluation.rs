@@ -16,8 +16,10 @@ pub struct Evaluation {
     /// The gradient of `loss`, each weight's in its own shape.
     pub gradient: Weights,
     /// The first-order residual: the norm of the gradient over the norms of the parts it is the sum of (data term,
-    /// target term, penalty), so between 0 and 1 and the same in all units. For the L2 objectives the penalty on
-    /// weights of norm 1 counts among the parts, so that weights that rightly vanish have a residual that vanishes.
+    /// target term, penalty), so between 0 and 1 and the same in all units. The larger of encoder's and decoder's, each
+    /// by its own parts: where the scale of the code is free, the parts of one may dwarf those of the other. For the L2
+    /// objectives the penalty on weights of norm 1 counts among the parts, so that weights that rightly vanish have a
+    /// residual that vanishes.
     pub residual: f64,
 }
 

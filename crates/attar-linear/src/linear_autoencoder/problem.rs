@@ -185,9 +185,13 @@ impl<'a> Problem<'a> {
 
     pub(super) fn evaluate(&self, weights: &Weights) -> Evaluation {
         let HalfGradient { gradient, parts } = self.terms.half_gradient(self.root.as_ref(), weights);
-        let natural = (parts.0.powi(2) + parts.1.powi(2) + self.terms.floor().powi(2)).sqrt();
-        let size = gradient.inner(&gradient).sqrt();
-        let residual = if size == 0.0 { 0.0 } else { size / natural };
+        let floor = self.terms.floor();
+        let share = |part: &Mat<f64>, whole: f64| {
+            let size = part.norm_l2();
+            if size == 0.0 { 0.0 } else { size / whole.hypot(floor) }
+        };
+        let residuals = [share(&gradient.encoder, parts.0), share(&gradient.decoder, parts.1)];
+        let residual = if residuals.iter().any(|r| r.is_nan()) { f64::NAN } else { residuals[0].max(residuals[1]) };
         let reconstruction = self.terms.errors(self.root.as_ref(), weights);
         let penalty = self.terms.penalty(weights);
         let gradient = gradient.zip(&gradient, |a, b| a + b);

@@ -22,7 +22,9 @@ pub enum Solver {
     AlternatingLeastSquares,
     /// The rotation augmented gradient of Bao et al. (2020), as in their `utils/train.py`: beside a gradient step the
     /// code is turned by `Γ = (½) (upper - lower triangle of the code's covariance W₁XXᵀW₁ᵀ/n)`, which leaves the map
-    /// as it is to first order. Meant for [`Objective::Plain`], whose codes it takes to the principal directions.
+    /// as it is to first order. It takes the codes of [`Objective::Plain`] to the principal directions, but only as far
+    /// as `W₁ = W₂ᵀ`, which the plain loss does not ask for: steps of finite size leave a difference. Those of
+    /// [`Objective::L2`] it takes there exactly.
     RotationAugmented {
         /// The step size, for both parts. Stable below about `1/(2σ₁²)`.
         learning_rate: f64,
