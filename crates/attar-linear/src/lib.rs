@@ -30,6 +30,7 @@ mod exponential;
 mod folds;
 mod health;
 mod interval;
+pub mod linear_autoencoder;
 mod linear_probe;
 mod logistic;
 mod logits;

@@ -2,9 +2,9 @@
 
 use std::f64::consts::PI;
 
+use chacha20::ChaCha8Rng;
 use faer::{Mat, MatRef};
 use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 use rayon::prelude::*;
 

@@ -4,6 +4,7 @@
 
 mod covariance;
 mod errors;
+mod linear_autoencoder;
 mod logistic;
 mod neighbours;
 mod pca;

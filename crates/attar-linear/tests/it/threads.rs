@@ -1,5 +1,6 @@
 //! The same bits at any number of threads.
 
+use attar_linear::linear_autoencoder::{Factor, LinearAutoencoder, Normalisation, Objective, Training, Weights};
 use attar_linear::{CodeHealth, KNearest, L2, LinearProbe, LogisticRegression, Pca, Ridge, Solver, row_major};
 use faer::{Mat, MatRef};
 
@@ -20,6 +21,14 @@ fn all_bits(values: &[f32], labels: &[u32], rows: usize, features: usize) -> Vec
     let singles = [row_major(few.as_ref()), row_major(logistic.weight.as_ref()), row_major(probe.weight.as_ref())];
     let doubles = [pca.spectrum.unwrap(), ridge.predict(codes).unwrap(), ridge.weight].into_iter();
     let doubles = doubles.chain([vec![CodeHealth::of(codes).unwrap().effective_rank, logistic.scores[1].loss]]);
+    let wide = Mat::from_fn(rows, features, |i, j| f64::from(codes[(i, j)]));
+    let factor = Factor::of(wide.as_ref()).unwrap();
+    let objective = Objective::L2 { lambda: 1.0 };
+    let autoencoder = LinearAutoencoder { codes: 5, objective, normalisation: Normalisation::PerSample };
+    let few_steps = Training { max_iterations: 3, ..Training::default() };
+    let start = Weights::random(features, 5, 0.001, 1);
+    let trained = autoencoder.train(&factor, &start, &few_steps).unwrap();
+    let doubles = doubles.chain([factor.singular_values().to_vec(), vec![trained.loss, trained.residual]]);
     let predicted = neighbours.predict(few.as_ref()).unwrap().into_iter().map(u64::from);
     let singles = singles.into_iter().flatten().map(|v| u64::from(v.to_bits()));
     singles.chain(doubles.flatten().map(f64::to_bits)).chain(predicted).collect()

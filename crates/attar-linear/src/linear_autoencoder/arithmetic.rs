@@ -1,0 +1,72 @@
+//! Products, decompositions and draws in `f64`, single-threaded so that bits do not depend on the machine's cores.
+
+use chacha20::ChaCha8Rng;
+use faer::diag::Diag;
+use faer::dyn_stack::{MemBuffer, MemStack};
+use faer::linalg::matmul::matmul;
+use faer::linalg::svd::{ComputeSvdVectors, svd as faer_svd, svd_scratch};
+use faer::{Accum, Mat, MatRef, Par};
+use rand_distr::{Distribution, StandardNormal};
+
+use crate::Error;
+
+pub(super) fn product(left: MatRef<'_, f64>, right: MatRef<'_, f64>) -> Mat<f64> {
+    let mut out = Mat::zeros(left.nrows(), right.ncols());
+    matmul(&mut out, Accum::Replace, left, right, 1.0, Par::Seq);
+    out
+}
+
+/// The sum of `left ∘ right`.
+pub(super) fn inner(left: MatRef<'_, f64>, right: MatRef<'_, f64>) -> f64 {
+    let column = |j: usize| left.col(j).iter().zip(right.col(j).iter()).map(|(a, b)| a * b).sum::<f64>();
+    (0..left.ncols()).map(column).sum()
+}
+
+/// `matrix · diag(factors)`.
+pub(super) fn scaled_columns(matrix: MatRef<'_, f64>, factors: &[f64]) -> Mat<f64> {
+    Mat::from_fn(matrix.nrows(), matrix.ncols(), |i, j| matrix[(i, j)] * factors[j])
+}
+
+/// `diag(factors) · matrix`.
+pub(super) fn scaled_rows(matrix: MatRef<'_, f64>, factors: &[f64]) -> Mat<f64> {
+    Mat::from_fn(matrix.nrows(), matrix.ncols(), |i, j| matrix[(i, j)] * factors[i])
+}
+
+pub(super) fn times(matrix: MatRef<'_, f64>, vector: &[f64]) -> Vec<f64> {
+    let entry = |i: usize| matrix.row(i).iter().zip(vector).map(|(a, b)| a * b).sum();
+    (0..matrix.nrows()).map(entry).collect()
+}
+
+pub(super) fn norm(vector: &[f64]) -> f64 {
+    vector.iter().map(|v| v * v).sum::<f64>().sqrt()
+}
+
+/// The left singular vectors as columns, and the singular values from largest to smallest.
+pub(super) struct LeftSvd {
+    pub(super) vectors: Mat<f64>,
+    pub(super) values: Vec<f64>,
+}
+
+/// The thin singular value decomposition of a matrix of finite values, without the right vectors.
+pub(super) fn left_svd(matrix: MatRef<'_, f64>) -> Result<LeftSvd, Error> {
+    let (m, n) = matrix.shape();
+    let size = m.min(n);
+    let (left, right) = (ComputeSvdVectors::Thin, ComputeSvdVectors::No);
+    let mut memory = MemBuffer::new(svd_scratch::<f64>(m, n, left, right, Par::Seq, Default::default()));
+    let (mut vectors, mut values) = (Mat::zeros(m, size), Diag::zeros(size));
+    let stack = MemStack::new(&mut memory);
+    faer_svd(matrix, values.as_mut(), Some(vectors.as_mut()), None, Par::Seq, stack, Default::default())
+        .map_err(|_| Error::Decomposition { what: "singular value decomposition", size: m.max(n) })?;
+    Ok(LeftSvd { vectors, values: values.column_vector().iter().copied().collect() })
+}
+
+/// The singular values from largest to smallest.
+pub(super) fn singular_values(matrix: MatRef<'_, f64>) -> Result<Vec<f64>, Error> {
+    Ok(left_svd(matrix)?.values)
+}
+
+/// Independent normal draws of mean 0.
+pub(super) fn normal(rows: usize, columns: usize, deviation: f64, rng: &mut ChaCha8Rng) -> Mat<f64> {
+    let mut draw = || -> f64 { StandardNormal.sample(rng) };
+    Mat::from_fn(rows, columns, |_, _| deviation * draw())
+}
