@@ -4,7 +4,7 @@ use faer::{Mat, MatRef};
 
 use super::Normalisation;
 use super::arithmetic::{LeftSvd, left_svd, scaled_columns};
-use crate::spectral::{Eigen, eigen};
+use crate::spectral::eigen;
 use crate::{CovarianceSum, Error};
 
 /// Variances below this share of the largest are rounding error where they come from a covariance matrix.
@@ -52,9 +52,10 @@ impl Factor {
         if sum.mean().is_empty() {
             return Err(Error::NoFeatures);
         }
-        let Eigen { values, vectors } = eigen(sum.covariance()?.as_ref())?;
+        let eigen = eigen(sum.covariance()?)?;
+        let vectors = eigen.vectors(eigen.values.len());
         let degrees = (sum.count() - 1) as f64;
-        let values = values.iter().map(|v| (v.max(0.0) * degrees).sqrt()).collect();
+        let values = eigen.values.iter().map(|v| (v.max(0.0) * degrees).sqrt()).collect();
         Ok(Self::above(COVARIANCE_FLOOR.sqrt(), 0.0, sum.count(), sum.mean().to_vec(), LeftSvd { vectors, values }))
     }
 

@@ -13,7 +13,7 @@ use super::arithmetic::{product, scaled_columns, scaled_rows};
 use super::problem::Problem;
 use super::{Objective, Weights};
 use crate::Error;
-use crate::spectral::{Eigen, cholesky_solve, eigen};
+use crate::spectral::{cholesky_solve, eigen};
 
 /// The best decoder for the encoder as it is, then the best encoder for that decoder.
 pub(super) fn step(problem: &Problem<'_>, weights: &Weights) -> Result<Weights, Error> {
@@ -65,10 +65,11 @@ fn penalised_encoder(
     let variances = problem.factor.variances(problem.config.normalisation);
     let shrink: Vec<f64> = problem.terms.strengths.iter().map(|l| 1.0 / l.sqrt()).collect();
     let scaled = scaled_columns(scaled_rows(gram, &shrink).as_ref(), &shrink);
-    let Eigen { values, vectors: turn } = eigen(scaled.as_ref())?;
+    let eigen = eigen(scaled)?;
+    let turn = eigen.vectors(eigen.values.len());
     let target = scaled_rows(product(decoder.transpose(), vectors).as_ref(), &shrink);
     let target = product(turn.transpose(), target.as_ref());
-    let entry = |i: usize, j: usize| target[(i, j)] * variances[j] / (values[i].max(0.0) * variances[j] + 1.0);
+    let entry = |i: usize, j: usize| target[(i, j)] * variances[j] / (eigen.values[i].max(0.0) * variances[j] + 1.0);
     let solution = Mat::from_fn(target.nrows(), target.ncols(), entry);
     let encoder = scaled_rows(product(turn.as_ref(), solution.as_ref()).as_ref(), &shrink);
     Ok(product(encoder.as_ref(), vectors.transpose()))
