@@ -6,7 +6,9 @@
 
 use attar_data::random::{Purpose, permutation, stream};
 use attar_data::{Budget, Labels, Prepared, Split, label_budgets};
-use attar_linear::{FittedPca, KNearest, L2, LogisticRegression, Ridge, mean_interval, wilson_interval};
+use attar_linear::{
+    CovarianceSum, FittedPca, KNearest, L2, LogisticRegression, Pca, Ridge, mean_interval, wilson_interval,
+};
 use faer::MatRef;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -346,24 +348,43 @@ fn normal_interval(mean: f64, error: f64) -> Option<(f64, f64)> {
 
 /// The PCA of the training split, by streaming covariance when the rows are many, else of the matrix.
 ///
+/// Rows that are all the same have no directions; unit vectors stand for them.
+///
 /// # Errors
-/// As [`attar_linear::Pca::fit`].
+/// As [`Pca::fit`].
 pub fn fit_pca(data: &Prepared, rows: &[usize], components: usize) -> Result<FittedPca, Error> {
     let features = data.dataset.features();
-    let pca = attar_linear::Pca { components: components.min(features).min(rows.len().saturating_sub(1)) };
-    let mut buffer = vec![0.0; rows.len().min(PCA_BLOCK) * features];
-    if rows.len() <= features {
-        buffer.resize(rows.len() * features, 0.0);
-        data.read(rows, &mut buffer);
-        return Ok(pca.fit(matrix(&buffer, features))?);
+    let pca = Pca::new(components.min(features).min(rows.len().saturating_sub(1)));
+    let fitted = if rows.len() <= features {
+        pca.fit(matrix(&read(data, rows), features))
+    } else {
+        pca.fit_covariance(&covariance_sum(data, rows)?)
+    };
+    match fitted {
+        Err(attar_linear::Error::NoVariance { .. }) => {
+            let mean = read(data, &rows[..1]).into_iter().map(f64::from).collect();
+            Ok(FittedPca::of_constant(mean, components))
+        }
+        fitted => Ok(fitted?),
     }
-    let mut sum = attar_linear::CovarianceSum::new(features);
+}
+
+/// Mean and covariance of the given rows, a block in memory at a time.
+///
+/// # Errors
+/// As [`CovarianceSum::add`].
+pub fn covariance_sum(data: &Prepared, rows: &[usize]) -> Result<CovarianceSum, Error> {
+    let mut sum = CovarianceSum::new(data.dataset.features());
     for rows in rows.chunks(PCA_BLOCK) {
-        let block = &mut buffer[..rows.len() * features];
-        data.read(rows, block);
-        sum.add(matrix(block, features))?;
+        sum.add(matrix(&read(data, rows), data.dataset.features()))?;
     }
-    Ok(pca.fit_covariance(&sum)?)
+    Ok(sum)
+}
+
+fn read(data: &Prepared, rows: &[usize]) -> Vec<f32> {
+    let mut values = vec![0.0; rows.len() * data.dataset.features()];
+    data.read(rows, &mut values);
+    values
 }
 
 /// Rows read at a time for the covariance.
