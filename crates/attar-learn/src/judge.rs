@@ -6,9 +6,7 @@
 
 use attar_data::random::{Purpose, permutation, stream};
 use attar_data::{Budget, Labels, Prepared, Split, label_budgets};
-use attar_linear::{
-    CovarianceSum, FittedPca, KNearest, L2, LogisticRegression, Pca, Ridge, mean_interval, wilson_interval,
-};
+use attar_linear::{KNearest, L2, LogisticRegression, Ridge, mean_interval, wilson_interval};
 use faer::MatRef;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -345,47 +343,3 @@ fn standard_error(values: &[f64]) -> f64 {
 fn normal_interval(mean: f64, error: f64) -> Option<(f64, f64)> {
     error.is_finite().then_some((mean - 1.96 * error, mean + 1.96 * error))
 }
-
-/// The PCA of the training split, by streaming covariance when the rows are many, else of the matrix.
-///
-/// Rows that are all the same have no directions; unit vectors stand for them.
-///
-/// # Errors
-/// As [`Pca::fit`].
-pub fn fit_pca(data: &Prepared, rows: &[usize], components: usize) -> Result<FittedPca, Error> {
-    let features = data.dataset.features();
-    let pca = Pca::new(components.min(features).min(rows.len().saturating_sub(1)));
-    let fitted = if rows.len() <= features {
-        pca.fit(matrix(&read(data, rows), features))
-    } else {
-        pca.fit_covariance(&covariance_sum(data, rows)?)
-    };
-    match fitted {
-        Err(attar_linear::Error::NoVariance { .. }) => {
-            let mean = read(data, &rows[..1]).into_iter().map(f64::from).collect();
-            Ok(FittedPca::of_constant(mean, components))
-        }
-        fitted => Ok(fitted?),
-    }
-}
-
-/// Mean and covariance of the given rows, a block in memory at a time.
-///
-/// # Errors
-/// As [`CovarianceSum::add`].
-pub fn covariance_sum(data: &Prepared, rows: &[usize]) -> Result<CovarianceSum, Error> {
-    let mut sum = CovarianceSum::new(data.dataset.features());
-    for rows in rows.chunks(PCA_BLOCK) {
-        sum.add(matrix(&read(data, rows), data.dataset.features()))?;
-    }
-    Ok(sum)
-}
-
-fn read(data: &Prepared, rows: &[usize]) -> Vec<f32> {
-    let mut values = vec![0.0; rows.len() * data.dataset.features()];
-    data.read(rows, &mut values);
-    values
-}
-
-/// Rows read at a time for the covariance.
-const PCA_BLOCK: usize = 4096;

@@ -13,6 +13,7 @@ mod host;
 pub mod judge;
 pub mod model_file;
 mod optimizer;
+pub mod pca;
 mod recorder;
 mod representation;
 mod sweep;
@@ -24,7 +25,7 @@ pub use error::Error;
 pub use file::write_atomically;
 pub use optimizer::{Moments, OptimizerState};
 pub use recorder::{Cadence, Progress, Recorder, RunFolder, read_curves};
-pub use representation::{Reconstruction, Representation, pca_forward};
+pub use representation::{Reconstruction, Representation};
 pub use sweep::{CourseProbe, Curves, Sweep};
 pub use train::{EpochReport, Job, Observer, State, StepReport, train};
 

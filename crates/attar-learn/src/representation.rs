@@ -5,8 +5,7 @@ use attar_linear::FittedPca;
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
-use crate::judge::matrix;
-use crate::{Autoencoder, Error, evaluate};
+use crate::{Autoencoder, Error, evaluate, pca};
 
 /// A way from rows to codes, fixed before any label is seen.
 #[derive(Debug)]
@@ -50,7 +49,7 @@ impl Representation<'_> {
             Self::Learned(model, device) | Self::Random(model, device) => {
                 Ok(evaluate::codes(model, data, rows, device))
             }
-            Self::Pca(pca) => pca_codes(pca, data, rows),
+            Self::Pca(pca) => pca::codes(pca, data, rows),
             Self::Raw => {
                 let mut codes = vec![0.0; rows.len() * data.dataset.features()];
                 data.read(rows, &mut codes);
@@ -58,17 +57,6 @@ impl Representation<'_> {
             }
         }
     }
-}
-
-fn pca_codes(pca: &FittedPca, data: &Prepared, rows: &[usize]) -> Result<Vec<f32>, Error> {
-    let features = data.dataset.features();
-    let mut codes = Vec::with_capacity(rows.len() * pca.components.nrows());
-    for rows in rows.chunks(BLOCK) {
-        let mut block = vec![0.0; rows.len() * features];
-        data.read(rows, &mut block);
-        codes.extend(attar_linear::row_major(pca.transform(matrix(&block, features))?.as_ref()));
-    }
-    Ok(codes)
 }
 
 /// Held-out reconstruction: squared error of each feature, averaged over rows.
@@ -108,7 +96,7 @@ impl Reconstruction {
     /// # Errors
     /// As [`FittedPca::transform`].
     pub fn of_pca(pca: &FittedPca, data: &Prepared, rows: &[usize]) -> Result<Vec<f64>, Error> {
-        feature_errors(data, rows, |clean| pca_forward(pca, clean))
+        feature_errors(data, rows, |clean| pca::forward(pca, clean))
     }
 }
 
@@ -129,14 +117,5 @@ fn feature_errors(
     Ok(errors.iter().map(|error| error / rows.len() as f64).collect())
 }
 
-/// The reconstruction from the principal components of row-major `[rows, features]`.
-///
-/// # Errors
-/// As [`FittedPca::transform`].
-pub fn pca_forward(pca: &FittedPca, rows: &[f32]) -> Result<Vec<f32>, Error> {
-    let codes = pca.transform(matrix(rows, pca.mean.len()))?;
-    Ok(attar_linear::row_major(pca.inverse_transform(codes.as_ref())?.as_ref()))
-}
-
-/// Rows that are transformed at a time.
+/// Rows that are read at a time.
 const BLOCK: usize = 4096;

@@ -2,9 +2,11 @@
 
 use std::path::PathBuf;
 
+use attar_linear::Components;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use crate::commands::pca::{SolverName, components};
 use crate::settings::{Settings, words};
 
 /// Learn representations without labels, and show that the training can be trusted
@@ -98,6 +100,18 @@ Examples:
   attar reconstruct runs/digits digits --rows -o reconstructions.parquet"
     )]
     Reconstruct(ReconstructArgs),
+    /// Write the principal components' codes of data, with a report
+    ///
+    /// Columns code_0, code_1 and so on, by falling variance; ids and labels are carried along. The file's ending chooses
+    /// the format: .parquet, .csv, or .npy (the codes alone). The report has the same name and ends in .html.
+    #[command(
+        override_usage = "attar pca [OPTIONS] --out <FILE> <SOURCE>",
+        after_help = "\
+Examples:
+  attar pca digits -k 32 -o digits.parquet
+  attar pca wine.csv --label-column quality -k 0.9 --whiten -o codes.csv"
+    )]
+    Pca(PcaArgs),
     /// Judge the codes of a run again, on its own data or on other
     #[command(after_help = "\
 Examples:
@@ -211,6 +225,30 @@ pub(crate) enum Units {
     Prepared,
 }
 
+/// What `pca` takes.
+#[derive(Args, Debug)]
+pub(crate) struct PcaArgs {
+    /// What to take the components of: digits, mnist, synthetic, or a path
+    pub(crate) source: String,
+    /// How many components: a number, the share of the variance that they must keep, or mle (Minka's choice)
+    #[arg(short = 'k', long, value_name = "N|SHARE|mle", value_parser = components, default_value = "0.95")]
+    pub(crate) components: Components,
+    /// How they are found
+    #[arg(long, value_enum, default_value_t = SolverName::Auto)]
+    pub(crate) solver: SolverName,
+    /// Divide each code by its standard deviation
+    #[arg(long)]
+    pub(crate) whiten: bool,
+    /// What is done to each feature first [default: standardise, for tables and vectors]
+    #[arg(long, value_parser = words::<attar_data::Scaling>(), help_heading = "Data")]
+    pub(crate) scaling: Option<attar_data::Scaling>,
+    /// What to do with columns of text [default: refuse them]
+    #[arg(long, value_parser = words::<attar_data::Categorical>(), help_heading = "Data")]
+    pub(crate) categorical: Option<attar_data::Categorical>,
+    #[command(flatten)]
+    pub(crate) reading: Reading,
+}
+
 /// What `probe` takes.
 #[derive(Args, Debug)]
 pub(crate) struct ProbeArgs {
@@ -243,6 +281,19 @@ pub(crate) struct Reading {
     /// What to do with missing values [default: as in training, else refuse them]
     #[arg(long, value_parser = words::<attar_data::Impute>())]
     pub(crate) impute: Option<attar_data::Impute>,
+}
+
+/// How the flags say that data is to be read.
+pub(crate) fn read_options(reading: &Reading, common: &Common) -> attar_data::ReadOptions {
+    attar_data::ReadOptions {
+        label_column: reading.label_column.clone(),
+        id_column: reading.id_column.clone(),
+        header: reading.header,
+        impute: reading.impute,
+        categorical: None,
+        data_dir: common.data_dir.clone(),
+        seed: common.seed.unwrap_or(0),
+    }
 }
 
 /// The commands about data.

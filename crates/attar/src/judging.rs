@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use attar_data::{Labels, Layout, Prepared, Split};
-use attar_learn::judge::{Comparison, Judging, Scores, compare, fit_pca, judge};
-use attar_learn::{Autoencoder, CourseProbe, Curves, Reconstruction, Representation};
+use attar_learn::judge::{Comparison, Judging, Scores, compare, judge};
+use attar_learn::{Autoencoder, CourseProbe, Curves, Reconstruction, Representation, pca};
 use attar_linear::{CodeHealth, FittedPca};
 use burn::tensor::Device;
 use faer::MatRef;
@@ -112,7 +112,7 @@ pub(crate) struct Judgement {
 pub(crate) fn judge_subject(subject: &Subject) -> Result<Judgement, CliError> {
     let Subject { data, split, model, untrained, judging, course_probe } = *subject;
     let device = Device::flex();
-    let pca = fit_pca(data, &split.train, model.latent())?;
+    let pca = pca::baseline(data, &split.train, model.latent())?;
     let reconstruction = Reconstruction::of(model, &pca, data, &split.test, &device)?;
     let code = code_summary(model, data, split, &device)?;
     let representations = [

@@ -1,24 +1,22 @@
 //! The report of one run: its results as a page.
 
-use attar_data::{Labels, Layout, Scaling};
 use attar_learn::config::{Objective, Training};
 use attar_learn::judge::Scores;
-use attar_learn::{Corruption, Curves, evaluate, pca_forward};
+use attar_learn::{Corruption, Curves, evaluate, pca};
 use attar_linear::{FittedPca, Pca};
 use attar_report::{
-    Axis, BarSeries, Bars, Block, Colouring, Dash, Image, ImageRow, Images, KeyValues, Lines, Panel, Report, Scatter,
-    Section, Series, Spread, Statement, Table, Verdict,
+    Axis, BarSeries, Bars, Block, Dash, ImageRow, Images, KeyValues, Lines, Panel, Report, Scatter, Section, Series,
+    Spread, Statement, Table, Verdict,
 };
 use burn::tensor::Device;
 use faer::MatRef;
 
 use crate::error::CliError;
+use crate::figures::{self, MAP_POINTS, picture_shape, pictures};
 use crate::judging::{Results, Sentence, Subject};
 
 /// Examples in the grid of reconstructions.
 const EXAMPLES: usize = 10;
-/// Points on the map of the code.
-const MAP_POINTS: usize = 1000;
 /// Features in the table of the worst reconstructed.
 const WORST: usize = 12;
 
@@ -193,25 +191,8 @@ fn learning(curves: &Curves) -> Section {
     Section { title: "How it learned".into(), text: Vec::new(), blocks }
 }
 
-/// Height, width and channels, where the rows are pictures in [0, 1].
-fn picture_shape(subject: &Subject) -> Option<[usize; 3]> {
-    match (subject.data.dataset.schema.layout, subject.data.preprocessing.scaling) {
-        (Layout::Image { height, width, channels }, Scaling::None) if matches!(channels, 1 | 3) => {
-            Some([height, width, channels])
-        }
-        _ => None,
-    }
-}
-
-fn pictures(rows: &[f32], [height, width, channels]: [usize; 3]) -> Result<Vec<Image>, CliError> {
-    let each = rows.chunks_exact(height * width * channels);
-    each.map(|row| Image::from_unit(width as u32, height as u32, row))
-        .collect::<Result<_, _>>()
-        .map_err(|error| CliError::run(error.to_string()))
-}
-
 fn reconstructions(subject: &Subject, pca: &FittedPca, training: &Training) -> Result<Option<Section>, CliError> {
-    let Some(shape) = picture_shape(subject) else { return Ok(None) };
+    let Some(shape) = picture_shape(subject.data) else { return Ok(None) };
     let rows = &subject.split.test[..subject.split.test.len().min(EXAMPLES)];
     let features = subject.data.dataset.features();
     let mut clean = vec![0.0; rows.len() * features];
@@ -224,7 +205,7 @@ fn reconstructions(subject: &Subject, pca: &FittedPca, training: &Training) -> R
         grid.insert(1, ("corrupted", corrupted));
     }
     grid.push(("output", forward(&clean)));
-    grid.push(("PCA's", pca_forward(pca, &clean)?));
+    grid.push(("PCA's", pca::forward(pca, &clean)?));
     let image_rows: Result<Vec<ImageRow>, CliError> = grid
         .iter()
         .map(|(name, values)| Ok(ImageRow { name: (*name).to_owned(), images: pictures(values, shape)? }))
@@ -271,7 +252,7 @@ fn errors(results: &Results, subject: &Subject, pca: &FittedPca) -> Section {
         ],
     };
     let mut blocks = vec![Block::Table(totals)];
-    if picture_shape(subject).is_none() {
+    if picture_shape(subject.data).is_none() {
         blocks.push(Block::Table(worst_features(results, subject)));
     }
     if !results.data.constant_columns.is_empty() {
@@ -311,27 +292,8 @@ fn map(results: &Results, subject: &Subject) -> Result<Section, CliError> {
         Some(points) => points,
         None => codes.chunks_exact(latent).map(|code| [f64::from(code[0]), 0.0]).collect(),
     };
-    let thumbnails = match picture_shape(subject) {
-        Some(shape) => {
-            let mut values = vec![0.0; rows.len() * data.dataset.features()];
-            data.read(rows, &mut values);
-            pictures(&values, shape)?
-        }
-        None => Vec::new(),
-    };
-    let scatter = Scatter {
-        title: "Map of the code".into(),
-        caption: format!("The first two principal components of the codes of {} test samples.", rows.len()),
-        x: Axis::linear("first component"),
-        y: Axis::linear("second component"),
-        points,
-        colouring: colouring(data.dataset.labels.as_ref(), rows),
-        names: rows
-            .iter()
-            .map(|&row| data.dataset.ids.as_ref().map_or(format!("row {row}"), |ids| ids[row].clone()))
-            .collect(),
-        thumbnails,
-    };
+    let caption = format!("The first two principal components of the codes of {} test samples.", rows.len());
+    let scatter = Scatter { caption, ..figures::map(data, rows, points)? };
     let text =
         format!("{} numbers per sample, seen in the plane that keeps most of their variance.", results.network.latent);
     Ok(Section { title: "The code, seen".into(), text: vec![text], blocks: vec![Block::Scatter(scatter)] })
@@ -345,47 +307,8 @@ fn plane(codes: &[f32], latent: usize) -> Option<Vec<[f64; 2]>> {
     Some((0..plane.nrows()).map(|row| [f64::from(plane[(row, 0)]), f64::from(plane[(row, 1)])]).collect())
 }
 
-fn colouring(labels: Option<&Labels>, rows: &[usize]) -> Colouring {
-    match labels {
-        None => Colouring::None,
-        Some(Labels::Classes { names, of }) => {
-            Colouring::Classes { names: names.clone(), of: rows.iter().map(|&row| of[row] as usize).collect() }
-        }
-        Some(Labels::Numbers(numbers)) => {
-            Colouring::Values { name: "label".into(), of: rows.iter().map(|&row| numbers[row]).collect() }
-        }
-    }
-}
-
 fn spectrum(results: &Results) -> Section {
-    let variances = &results.pca_spectrum;
-    // Constant data has no variance to share out.
-    let total = variances.iter().sum::<f64>().max(f64::MIN_POSITIVE);
-    let kept: Vec<f64> = variances
-        .iter()
-        .scan(0.0, |sum, variance| {
-            *sum += variance;
-            Some(*sum / total)
-        })
-        .collect();
-    let series = Series {
-        name: "variance kept".into(),
-        x: (1..=kept.len()).map(|k| k as f64).collect(),
-        y: kept.clone(),
-        spread: Spread::None,
-        markers: false,
-        colour: 0,
-        dash: Dash::Solid,
-    };
-    let components = results.network.latent.min(kept.len());
-    let at = kept.get(components.saturating_sub(1)).copied().unwrap_or(1.0);
-    let lines = Lines {
-        title: "PCA spectrum".into(),
-        caption: format!("{components} components keep {:.1} % of the training variance.", 100.0 * at),
-        x: Axis::log("components"),
-        y: Axis::linear("share of variance kept"),
-        panels: vec![Panel { title: String::new(), series: vec![series] }],
-    };
+    let lines = figures::variance_kept(&results.pca_spectrum, results.network.latent);
     Section { title: "What a linear code could keep".into(), text: Vec::new(), blocks: vec![Block::Lines(lines)] }
 }
 

@@ -7,7 +7,7 @@ use attar_data::{Dataset, Entry, Labels, Location, ReadOptions, cache_folder, ca
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
-use crate::cli::{Common, DataCommand, Reading};
+use crate::cli::{Common, DataCommand, read_options};
 use crate::error::CliError;
 use crate::nearest::nearest;
 use crate::output::{print_columns, print_json};
@@ -17,22 +17,10 @@ pub(crate) fn run(command: &DataCommand, common: &Common) -> Result<(), CliError
     match command {
         DataCommand::List => list(common),
         DataCommand::Info { source, reading, categorical } => {
-            let options = ReadOptions { categorical: *categorical, ..options(reading, common) };
+            let options = ReadOptions { categorical: *categorical, ..read_options(reading, common) };
             info(&open(source, &options)?, common.json)
         }
         DataCommand::Fetch { name } => fetch_named(name, common),
-    }
-}
-
-fn options(reading: &Reading, common: &Common) -> ReadOptions {
-    ReadOptions {
-        label_column: reading.label_column.clone(),
-        id_column: reading.id_column.clone(),
-        header: reading.header,
-        impute: reading.impute,
-        categorical: None,
-        data_dir: common.data_dir.clone(),
-        seed: common.seed.unwrap_or(0),
     }
 }
 

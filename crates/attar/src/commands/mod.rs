@@ -4,6 +4,7 @@ pub(crate) mod completions;
 pub(crate) mod data;
 pub(crate) mod embed;
 pub(crate) mod lab;
+pub(crate) mod pca;
 pub(crate) mod probe;
 pub(crate) mod reconstruct;
 pub(crate) mod report;

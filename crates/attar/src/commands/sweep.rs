@@ -4,9 +4,8 @@ use std::path::Path;
 use std::time::Instant;
 
 use attar_doctor::{Epoch, Evaluation, Event, Finish, Status, Writer};
-use attar_learn::judge::fit_pca;
 use attar_learn::{
-    Autoencoder, CourseProbe, Curves, Error, Job, Reconstruction, Representation, RunFolder, Sweep, model_file,
+    Autoencoder, CourseProbe, Curves, Error, Job, Reconstruction, Representation, RunFolder, Sweep, model_file, pca,
     write_atomically,
 };
 use attar_report::{Block, KeyValues, Report, Section, Table};
@@ -219,7 +218,7 @@ fn baselines(loaded: &Loaded, probe: Option<&CourseProbe>) -> Result<Vec<Baselin
         accuracy: accuracy_of(&Representation::Raw)?,
     }];
     for &latent in settings.latents() {
-        let pca = fit_pca(data, &split.train, latent)?;
+        let pca = pca::baseline(data, &split.train, latent)?;
         baselines.push(Baseline {
             name: "PCA".into(),
             size: pca.components.nrows(),

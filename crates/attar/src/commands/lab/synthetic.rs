@@ -6,8 +6,7 @@ use attar_data::{Labels, OutTable, Prepared, Preprocessing, Split, SplitFraction
 use attar_learn::config::{
     Activation, Architecture, Decay, LossOn, Noise, Objective, Optimizer, Precision, Schedule, Training,
 };
-use attar_learn::judge::fit_pca;
-use attar_learn::{CourseProbe, Representation, Sweep};
+use attar_learn::{CourseProbe, Representation, Sweep, pca};
 use attar_linear::LinearProbe;
 use burn::tensor::Device;
 
@@ -129,7 +128,7 @@ pub(crate) fn run(seed: u64) -> Result<Sweeps, CliError> {
     let mut pca_accuracy = Vec::new();
     // Fewer than the equal directions of high variance are not determined, so that PCA's are others.
     for components in LATENTS.into_iter().filter(|latent| (HIGH..=DIMENSIONS).contains(latent)) {
-        let pca = fit_pca(&data, &split.train, components)?;
+        let pca = pca::baseline(&data, &split.train, components)?;
         pca_accuracy.push((components, probe.accuracy_of(&Representation::Pca(&pca), &data)?));
     }
     Ok(Sweeps { groups: groups.collect(), pca_accuracy })
