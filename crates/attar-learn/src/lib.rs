@@ -11,6 +11,7 @@ pub mod evaluate;
 mod file;
 mod host;
 pub mod judge;
+pub mod linear_model;
 pub mod model_file;
 mod optimizer;
 pub mod pca;
