@@ -150,7 +150,7 @@ impl LinearAutoencoder {
 fn shapes(problem: &Problem<'_>, weights: &Weights, constant: Option<&[f64]>) -> Check {
     let (m, k) = (problem.factor.features(), problem.config.codes);
     let constant_fits = constant.is_none_or(|c| c.len() == m);
-    let wrong = f64::from(u8::from(!weights.fit(m, k)) + u8::from(!constant_fits));
+    let wrong = f64::from(u8::from(!weights.fits(m, k)) + u8::from(!constant_fits));
     let [(e0, e1), (d0, d1)] = [weights.encoder.shape(), weights.decoder.shape()];
     let sentence =
         format!("expected an encoder of {k} by {m} and a decoder of {m} by {k}, got {e0} by {e1} and {d0} by {d1}");
