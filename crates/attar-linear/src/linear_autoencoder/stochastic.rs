@@ -14,9 +14,9 @@ use crate::{Error, check};
 /// Stochastic gradient descent over shuffled samples.
 ///
 /// The step on a batch follows an unbiased estimate of the objective's gradient: the batch's own error, scaled up to
-/// all samples under the normalisation, and the whole penalty. With [`super::Normalisation::PerSample`] that is the mean
-/// over the batch. The learning rate falls as `rate / (1 + epoch/half_life)`, so that the noise of single samples dies
-/// out (Robbins & Monro 1951).
+/// all samples under the normalisation, and the whole penalty. With [`super::Normalisation::PerSample`] that is the
+/// mean over the batch. The learning rate falls as `rate / (1 + epoch/half_life)`, so that the noise of single samples
+/// dies out (Robbins & Monro 1951).
 #[derive(Debug, Clone, PartialEq)]
 pub struct StochasticGradient {
     /// Samples of one step.
