@@ -51,12 +51,12 @@ pub(super) struct LeftSvd {
     pub(super) values: Vec<f64>,
 }
 
-/// The thin singular value decomposition of a matrix of finite values, without the right vectors.
+/// The thin singular value decomposition, without the right vectors; an error where a product has overflowed.
 pub(super) fn left_svd(matrix: MatRef<'_, f64>) -> Result<LeftSvd, Error> {
     decompose(matrix, None)
 }
 
-/// The thin singular value decomposition of a matrix of finite values, and the right vectors as columns.
+/// The thin singular value decomposition, and the right vectors as columns.
 pub(super) fn svd(matrix: MatRef<'_, f64>) -> Result<(LeftSvd, Mat<f64>), Error> {
     let mut right = Mat::zeros(matrix.ncols(), matrix.nrows().min(matrix.ncols()));
     Ok((decompose(matrix, Some(right.as_mut()))?, right))
@@ -64,6 +64,10 @@ pub(super) fn svd(matrix: MatRef<'_, f64>) -> Result<(LeftSvd, Mat<f64>), Error>
 
 fn decompose(matrix: MatRef<'_, f64>, right: Option<MatMut<'_, f64>>) -> Result<LeftSvd, Error> {
     let (m, n) = matrix.shape();
+    let failed = Error::Decomposition { what: "singular value decomposition", size: m.max(n) };
+    if !matrix.is_all_finite() {
+        return Err(failed);
+    }
     let size = m.min(n);
     let wanted = if right.is_some() { ComputeSvdVectors::Thin } else { ComputeSvdVectors::No };
     let scratch = svd_scratch::<f64>(m, n, ComputeSvdVectors::Thin, wanted, Par::Seq, Default::default());
@@ -71,7 +75,7 @@ fn decompose(matrix: MatRef<'_, f64>, right: Option<MatMut<'_, f64>>) -> Result<
     let (mut vectors, mut values) = (Mat::zeros(m, size), Diag::zeros(size));
     let stack = MemStack::new(&mut memory);
     faer_svd(matrix, values.as_mut(), Some(vectors.as_mut()), right, Par::Seq, stack, Default::default())
-        .map_err(|_| Error::Decomposition { what: "singular value decomposition", size: m.max(n) })?;
+        .map_err(|_| failed)?;
     Ok(LeftSvd { vectors, values: values.column_vector().iter().copied().collect() })
 }
 

@@ -8,8 +8,8 @@ use super::{CODES, SPECTRA, config, factor_of_spectrum, objectives, recoded, rot
 
 const NORMALISATIONS: [Normalisation; 3] = [Normalisation::Sum, Normalisation::PerSample, Normalisation::PerEntry];
 
-/// The loss by its definition on the rows themselves, `[samples, features]`.
-fn naive_loss(config: &LinearAutoencoder, rows: &Mat<f64>, weights: &Weights) -> f64 {
+/// The loss by its definition on the rows as they are, `[samples, features]`.
+pub(super) fn naive_loss(config: &LinearAutoencoder, rows: &Mat<f64>, weights: &Weights) -> f64 {
     let (n, m) = (rows.nrows() as f64, rows.ncols() as f64);
     let divisor = match config.normalisation {
         Normalisation::Sum => 1.0,
