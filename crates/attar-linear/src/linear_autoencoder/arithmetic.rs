@@ -5,7 +5,7 @@ use faer::diag::Diag;
 use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::matmul::matmul;
 use faer::linalg::svd::{ComputeSvdVectors, svd as faer_svd, svd_scratch};
-use faer::{Accum, Mat, MatRef, Par};
+use faer::{Accum, Mat, MatMut, MatRef, Par};
 use rand_distr::{Distribution, StandardNormal};
 
 use crate::Error;
@@ -16,10 +16,14 @@ pub(super) fn product(left: MatRef<'_, f64>, right: MatRef<'_, f64>) -> Mat<f64>
     out
 }
 
+/// Takes `left · right` from `from`.
+pub(super) fn subtract_product(from: &mut Mat<f64>, left: MatRef<'_, f64>, right: MatRef<'_, f64>) {
+    matmul(from, Accum::Add, left, right, -1.0, Par::Seq);
+}
+
 /// The sum of `left ∘ right`.
 pub(super) fn inner(left: MatRef<'_, f64>, right: MatRef<'_, f64>) -> f64 {
-    let column = |j: usize| left.col(j).iter().zip(right.col(j).iter()).map(|(a, b)| a * b).sum::<f64>();
-    (0..left.ncols()).map(column).sum()
+    (0..left.ncols()).map(|j| left.col(j).transpose() * right.col(j)).sum()
 }
 
 /// `matrix · diag(factors)`.
@@ -47,16 +51,31 @@ pub(super) struct LeftSvd {
     pub(super) values: Vec<f64>,
 }
 
-/// The thin singular value decomposition of a matrix of finite values, without the right vectors.
+/// The thin singular value decomposition, without the right vectors; an error where a product has overflowed.
 pub(super) fn left_svd(matrix: MatRef<'_, f64>) -> Result<LeftSvd, Error> {
+    decompose(matrix, None)
+}
+
+/// The thin singular value decomposition, and the right vectors as columns.
+pub(super) fn svd(matrix: MatRef<'_, f64>) -> Result<(LeftSvd, Mat<f64>), Error> {
+    let mut right = Mat::zeros(matrix.ncols(), matrix.nrows().min(matrix.ncols()));
+    Ok((decompose(matrix, Some(right.as_mut()))?, right))
+}
+
+fn decompose(matrix: MatRef<'_, f64>, right: Option<MatMut<'_, f64>>) -> Result<LeftSvd, Error> {
     let (m, n) = matrix.shape();
+    let failed = Error::Decomposition { what: "singular value decomposition", size: m.max(n) };
+    if !matrix.is_all_finite() {
+        return Err(failed);
+    }
     let size = m.min(n);
-    let (left, right) = (ComputeSvdVectors::Thin, ComputeSvdVectors::No);
-    let mut memory = MemBuffer::new(svd_scratch::<f64>(m, n, left, right, Par::Seq, Default::default()));
+    let wanted = if right.is_some() { ComputeSvdVectors::Thin } else { ComputeSvdVectors::No };
+    let scratch = svd_scratch::<f64>(m, n, ComputeSvdVectors::Thin, wanted, Par::Seq, Default::default());
+    let mut memory = MemBuffer::new(scratch);
     let (mut vectors, mut values) = (Mat::zeros(m, size), Diag::zeros(size));
     let stack = MemStack::new(&mut memory);
-    faer_svd(matrix, values.as_mut(), Some(vectors.as_mut()), None, Par::Seq, stack, Default::default())
-        .map_err(|_| Error::Decomposition { what: "singular value decomposition", size: m.max(n) })?;
+    faer_svd(matrix, values.as_mut(), Some(vectors.as_mut()), right, Par::Seq, stack, Default::default())
+        .map_err(|_| failed)?;
     Ok(LeftSvd { vectors, values: values.column_vector().iter().copied().collect() })
 }
 

@@ -51,9 +51,9 @@ pub struct Tolerances {
 }
 
 impl Tolerances {
-    /// For weights trained in `f64`: a loss within 1e-6 of the closed form and the subspace within 1e-6, singular values
-    /// within 1e-4, which is also what is asked of the residual and of the root of the transpose gap. A mean of 1e-6
-    /// deviations changes the loss by 1e-12.
+    /// For weights trained in `f64`: a loss within 1e-6 of the closed form and the subspace within 1e-6, singular
+    /// values within 1e-4, which is also what is asked of the residual and of the root of the transpose gap. A mean of
+    /// 1e-6 deviations changes the loss by 1e-12.
     pub fn double() -> Self {
         Self { residual: 1e-4, loss: 1e-6, subspace: 1e-6, singular_values: 1e-4, transpose: 1e-8, centre: 1e-6 }
     }
@@ -114,9 +114,10 @@ impl LinearAutoencoder {
     /// of the model as it is on the data as it is. Under nested dropout a constant is judged with the whole code.
     ///
     /// In order: `shapes`, `finite` (nothing further is measured if they fail); `centred` or `constant term`,
-    /// `residual`, `loss gap`, `captured variance`, `subspace`; for the L2 objectives `transpose gap`, `encoder singular
-    /// values`, `decoder singular values`; `map singular values`, `orthonormality`; for the ordered objectives `axis
-    /// alignment`; `condition number`. `orthonormality` has an expected value for the L2 objectives only.
+    /// `residual`, `loss gap`, `captured variance`, `subspace`; for the L2 objectives `transpose gap`,
+    /// `encoder singular values`, `decoder singular values`; `map singular values`, `orthonormality`; for the ordered
+    /// objectives `axis alignment`; `condition number`. `orthonormality` has an expected value for the L2 objectives
+    /// only.
     ///
     /// Where two variances are nearly tied, a loss within its tolerance leaves directions undetermined: `subspace` and
     /// `axis alignment` then allow what a loss within its tolerance allows, and say so; `captured variance` does not
@@ -150,7 +151,7 @@ impl LinearAutoencoder {
 fn shapes(problem: &Problem<'_>, weights: &Weights, constant: Option<&[f64]>) -> Check {
     let (m, k) = (problem.factor.features(), problem.config.codes);
     let constant_fits = constant.is_none_or(|c| c.len() == m);
-    let wrong = f64::from(u8::from(!weights.fit(m, k)) + u8::from(!constant_fits));
+    let wrong = f64::from(u8::from(!weights.fits(m, k)) + u8::from(!constant_fits));
     let [(e0, e1), (d0, d1)] = [weights.encoder.shape(), weights.decoder.shape()];
     let sentence =
         format!("expected an encoder of {k} by {m} and a decoder of {m} by {k}, got {e0} by {e1} and {d0} by {d1}");

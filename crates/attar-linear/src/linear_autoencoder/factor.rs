@@ -10,6 +10,9 @@ use crate::{CovarianceSum, Error};
 /// Variances below this share of the largest are rounding error where they come from a covariance matrix.
 const COVARIANCE_FLOOR: f64 = 1e-14;
 
+/// Units in the last place that an entry may be wrong by once its column's mean is taken from it.
+const ROUNDING: f64 = 4.0;
+
 /// The mean and the thin singular value decomposition `X = U S Vᵀ`, without `V`, of centred data `X`,
 /// `[features, samples]`.
 ///
@@ -27,19 +30,20 @@ pub struct Factor {
 impl Factor {
     /// Decomposes `rows`, `[samples, features]`, after taking their mean from them.
     ///
-    /// Singular values below rounding (the larger side times the machine's epsilon, of the largest) are left out.
+    /// Singular values below rounding are left out: that of the decomposition (the larger side times the machine's
+    /// epsilon, of the largest value), and that of taking the mean off.
     ///
     /// # Errors
     /// Fewer than two rows, no features, a value that is not finite, or a decomposition that does not converge.
     pub fn of(rows: MatRef<'_, f64>) -> Result<Self, Error> {
         check_samples(rows)?;
         let (n, m) = rows.shape();
-        let mean: Vec<f64> = (0..m).map(|j| rows.col(j).iter().sum::<f64>() / n as f64).collect();
+        let mean = column_means(rows);
         let centred = Mat::from_fn(m, n, |j, i| rows[(i, j)] - mean[j]);
         let svd = left_svd(centred.as_ref())?;
         let floor = n.max(m) as f64 * f64::EPSILON;
-        let scale = rows.norm_max() * ((n * m) as f64).sqrt();
-        Ok(Self::above(floor, floor * scale * f64::EPSILON.sqrt(), n, mean, svd))
+        let rounding = ROUNDING * f64::EPSILON * rows.norm_max() * ((n * m) as f64).sqrt();
+        Ok(Self::above(floor, rounding, n, mean, svd))
     }
 
     /// Decomposes the covariance of rows that were summed as they streamed past.
@@ -109,6 +113,16 @@ impl Factor {
         let vectors = svd.vectors.subcols(0, rank).to_owned();
         Self { samples, mean, vectors, singular_values: svd.values[..rank].to_vec() }
     }
+}
+
+/// The mean of each column, corrected by the mean of what it leaves, so that rounding does not grow with the rows.
+fn column_means(rows: MatRef<'_, f64>) -> Vec<f64> {
+    let n = rows.nrows() as f64;
+    let corrected = |j: usize| {
+        let first = rows.col(j).iter().sum::<f64>() / n;
+        first + rows.col(j).iter().map(|x| x - first).sum::<f64>() / n
+    };
+    (0..rows.ncols()).map(corrected).collect()
 }
 
 /// Refuses a matrix with no features, fewer than two rows, or a value that is not finite.

@@ -9,7 +9,7 @@
 
 use faer::{Mat, MatRef};
 
-use super::arithmetic::{product, scaled_columns, scaled_rows};
+use super::arithmetic::{LeftSvd, left_svd, product, scaled_columns, scaled_rows, svd};
 use super::problem::Problem;
 use super::{Objective, Weights};
 use crate::Error;
@@ -20,6 +20,19 @@ pub(super) fn step(problem: &Problem<'_>, weights: &Weights) -> Result<Weights, 
     let decoder = best_decoder(problem, weights.encoder.as_ref())?;
     let encoder = best_encoder(problem, decoder.as_ref())?;
     Ok(Weights { encoder, decoder })
+}
+
+/// The same map in the code's best basis.
+pub(super) fn balanced(problem: &Problem<'_>, weights: Weights) -> Result<Weights, Error> {
+    if let Objective::NestedDropout { .. } = problem.config.objective {
+        return Ok(weights);
+    }
+    let basis = left_svd(weights.decoder.as_ref())?.vectors;
+    let small = product(product(basis.transpose(), weights.decoder.as_ref()).as_ref(), weights.encoder.as_ref());
+    let (LeftSvd { vectors: left, values }, right) = svd(small.as_ref())?;
+    let roots: Vec<f64> = values.iter().map(|s| s.sqrt()).collect();
+    let decoder = scaled_columns(product(basis.as_ref(), left.as_ref()).as_ref(), &roots);
+    Ok(Weights { encoder: scaled_rows(right.transpose(), &roots), decoder })
 }
 
 fn best_decoder(problem: &Problem<'_>, encoder: MatRef<'_, f64>) -> Result<Mat<f64>, Error> {

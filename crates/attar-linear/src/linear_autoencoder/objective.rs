@@ -53,7 +53,7 @@ pub enum Objective {
     /// `Σ_b p_b ‖X - W₂ π_b W₁ X‖²` where `π_b` keeps the first `b` codes: deterministic nested dropout, Bao et al.
     /// (2020), the expectation of Rippel et al. (2014). Determines each code up to its scale.
     NestedDropout {
-        /// `p_1, …, p_k`, the weight of each prefix length, all above 0. Probabilities sum to 1; nothing here asks that.
+        /// `p_1, …, p_k`, the weight of each prefix length, all above 0. Nothing here asks that they sum to 1.
         prefixes: Vec<f64>,
     },
 }

@@ -13,7 +13,7 @@
 
 use faer::{Mat, MatRef};
 
-use super::arithmetic::{inner, product, scaled_columns, scaled_rows};
+use super::arithmetic::{inner, product, scaled_columns, scaled_rows, subtract_product};
 use super::{Evaluation, Factor, LinearAutoencoder, Objective, Weights};
 use crate::Error;
 
@@ -109,9 +109,10 @@ impl Terms {
         for (from, to, weight) in self.pieces() {
             let (w, d) = (w.subcols(from, to - from), d.subcols(from, to - from));
             let (c, f) = (c.subrows(from, to - from), f.subrows(from, to - from));
-            error[0] -= product(w, c);
-            error[1] -= product(d, c) + product(w, f);
-            error[2] -= product(d, f);
+            subtract_product(&mut error[0], w, c);
+            subtract_product(&mut error[1], d, c);
+            subtract_product(&mut error[1], w, f);
+            subtract_product(&mut error[2], d, f);
             add_square(&mut sum, &error, weight);
         }
         sum
@@ -123,8 +124,8 @@ impl Terms {
         let mut error = root.to_owned();
         let mut sum = 0.0;
         for (from, to, weight) in self.pieces() {
-            error -=
-                product(weights.decoder.as_ref().subcols(from, to - from), codes.as_ref().subrows(from, to - from));
+            let (w, c) = (weights.decoder.as_ref().subcols(from, to - from), codes.as_ref().subrows(from, to - from));
+            subtract_product(&mut error, w, c);
             sum += weight * error.squared_norm_l2();
         }
         sum
@@ -208,8 +209,9 @@ impl<'a> Problem<'a> {
 /// Adds `weight · ‖M₀ + t M₁ + t² M₂‖²` to the coefficients of a polynomial in `t`.
 fn add_square(sum: &mut [f64; 5], matrices: &[Mat<f64>; 3], weight: f64) {
     for i in 0..3 {
-        for j in 0..3 {
-            sum[i + j] += weight * inner(matrices[i].as_ref(), matrices[j].as_ref());
+        sum[2 * i] += weight * matrices[i].squared_norm_l2();
+        for j in 0..i {
+            sum[i + j] += 2.0 * weight * inner(matrices[i].as_ref(), matrices[j].as_ref());
         }
     }
 }

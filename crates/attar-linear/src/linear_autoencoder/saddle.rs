@@ -22,12 +22,12 @@ pub struct CriticalPoint {
 impl CriticalPoint {
     /// The critical point of `codes` codes on the principal directions `indices` (from 0, all different).
     ///
-    /// Baldi & Hornik (1989): these are all there are, and only the first `codes` directions give a minimum. The Hessian
-    /// falls apart into one block for each used code `i` and unused direction `j`, with the form
+    /// Baldi & Hornik (1989): these are all there are, and only the first `codes` directions give a minimum. The
+    /// Hessian falls apart into one block for each used code `i` and unused direction `j`, with the form
     /// `σᵢ² b² + σⱼ² a² - 2σⱼ² ab` for steps `b uⱼ` of the decoder's column and `a uⱼ` of the encoder's row; it has a
     /// negative eigenvalue where `σⱼ > σᵢ`. An unused code has the form `-2σⱼ² ab` with every unused `j`, which has one
     /// too. So the descending directions are the pairs `i ∈ I, j ∉ I` with `σⱼ > σᵢ`, and `(k - |I|)` times the unused
-    /// directions (derived here for `|I| < k`).
+    /// directions (derived here, and for `|I| < k` too).
     ///
     /// # Errors
     /// A number of codes outside `1..=rank`, or indices that are too many, repeated or not below the rank.

@@ -11,8 +11,9 @@ use crate::Error;
 /// A solver with what it remembers.
 pub(super) enum Stepper {
     Descent,
-    Adam { learning_rate: f64, moments: Moments },
+    Adam { learning_rate: f64, moments: Box<Moments> },
     LeastSquares,
+    Balanced,
     Rotation { learning_rate: f64 },
 }
 
@@ -20,8 +21,9 @@ impl Stepper {
     pub(super) fn new(solver: &Solver, start: &Weights) -> Self {
         match *solver {
             Solver::GradientDescent => Self::Descent,
-            Solver::Adam { learning_rate } => Self::Adam { learning_rate, moments: Moments::new(start) },
+            Solver::Adam { learning_rate } => Self::Adam { learning_rate, moments: Box::new(Moments::new(start)) },
             Solver::AlternatingLeastSquares => Self::LeastSquares,
+            Solver::BalancedLeastSquares => Self::Balanced,
             Solver::RotationAugmented { learning_rate } => Self::Rotation { learning_rate },
         }
     }
@@ -49,6 +51,7 @@ impl Stepper {
             }
             Self::Adam { learning_rate, moments } => Ok(weights.moved(-*learning_rate, &moments.direction(gradient))),
             Self::LeastSquares => least_squares::step(problem, weights),
+            Self::Balanced => least_squares::balanced(problem, least_squares::step(problem, weights)?),
             Self::Rotation { learning_rate } => {
                 let turned = turn(&code_covariance(problem, weights), weights);
                 Ok(weights.moved(-*learning_rate, gradient).moved(*learning_rate, &turned))

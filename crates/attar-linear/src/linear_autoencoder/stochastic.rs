@@ -14,9 +14,9 @@ use crate::{Error, check};
 /// Stochastic gradient descent over shuffled samples.
 ///
 /// The step on a batch follows an unbiased estimate of the objective's gradient: the batch's own error, scaled up to
-/// all samples under the normalisation, and the whole penalty. With [`super::Normalisation::PerSample`] that is the mean
-/// over the batch. The learning rate falls as `rate / (1 + epoch/half_life)`, so that the noise of single samples dies
-/// out (Robbins & Monro 1951).
+/// all samples under the normalisation, and the whole penalty. With [`super::Normalisation::PerSample`] that is the
+/// mean over the batch. The learning rate falls as `rate / (1 + epoch/half_life)`, so that the noise of single samples
+/// dies out (Robbins & Monro 1951).
 #[derive(Debug, Clone, PartialEq)]
 pub struct StochasticGradient {
     /// Samples of one step.
@@ -74,21 +74,15 @@ impl LinearAutoencoder {
         let mut order: Vec<usize> = (0..rows.nrows()).collect();
         let mut run = Run::new(&problem, start.clone());
         loop {
-            let rule = match () {
-                () if run.evaluation.residual <= training.tolerance => Some(Stop::Residual),
-                () => (run.iterations >= training.epochs).then_some(Stop::Iterations),
-            };
-            if rule.is_some() || run.iterations % training.record_every == 0 {
-                run.record()?;
+            if let Some(stop) = run.rule(run.evaluation.residual, training.tolerance, training.epochs) {
+                return run.ended(stop);
             }
-            if let Some(stop) = rule {
-                return Ok(run.ended(stop));
-            }
+            run.record_every(training.record_every)?;
             order.shuffle(&mut rng);
             let rate = training.learning_rate / (1.0 + run.iterations as f64 / training.half_life);
             let next = epoch(&problem, rows, &order, training.batch_size, rate, run.weights());
             if !run.accept(next) {
-                return Ok(run.ended(Stop::NonFinite));
+                return run.ended(Stop::NonFinite);
             }
         }
     }

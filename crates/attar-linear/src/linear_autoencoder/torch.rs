@@ -7,8 +7,8 @@
 //! W ← W - r (∇ ‖X - W₂W₁X‖²/(b m) + w W) = W - (r/m) ∇ (‖X - W₂W₁X‖²/b + (m w/2) ‖W‖²)
 //! ```
 //!
-//! so it is a step of the L2 sum per sample with `λ = m w/2` and learning rate `r/m`. To certify such a model take the L2
-//! sum per entry with `λ = w/2`, which is the same.
+//! so it is a step of the L2 sum per sample with `λ = m w/2` and learning rate `r/m`. To certify such a model take the
+//! L2 sum per entry with `λ = w/2`, which is the same.
 
 use faer::{Mat, MatRef};
 

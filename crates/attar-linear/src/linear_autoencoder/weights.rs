@@ -30,7 +30,7 @@ impl Weights {
     }
 
     /// Whether the shapes are those of `codes` codes of `features` features.
-    pub fn fit(&self, features: usize, codes: usize) -> bool {
+    pub(super) fn fits(&self, features: usize, codes: usize) -> bool {
         self.encoder.shape() == (codes, features) && self.decoder.shape() == (features, codes)
     }
 

@@ -49,7 +49,7 @@ pub(crate) fn objectives() -> [Objective; 5] {
         Objective::Plain,
         Objective::L2 { lambda: 0.5 },
         Objective::Product { lambda: 0.5 },
-        Objective::NonUniformL2 { lambdas: vec![0.1, 0.4, 0.9] },
+        Objective::NonUniformL2 { lambdas: vec![0.1, 0.6, 1.6] },
         Objective::NestedDropout { prefixes: vec![0.3, 0.2, 0.5] },
     ]
 }

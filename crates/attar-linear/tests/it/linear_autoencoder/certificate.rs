@@ -5,6 +5,7 @@ use attar_linear::linear_autoencoder::{
 };
 use faer::Mat;
 
+use super::objectives::naive_loss;
 use super::{CODES, SPECTRA, config, factor_of_spectrum, objectives, recoded, rotation, rows_of_spectrum};
 
 fn certify(config: &LinearAutoencoder, factor: &Factor, weights: &Weights) -> Certificate {
@@ -157,6 +158,35 @@ fn the_constant_term_is_that_of_the_layers() {
     crate::support::assert_close("output", affine, &layered, 1e-14);
 }
 
+/// The loss and the variance behind the two gaps, on raw rows and weights that are nowhere near, by their definitions.
+#[test]
+fn the_gaps_are_those_of_the_definitions() {
+    let centred = rows_of_spectrum(&SPECTRA[0].1, 67);
+    let rows = Mat::from_fn(centred.nrows(), 8, |i, j| centred[(i, j)] + 0.3 * (j as f64 - 2.0));
+    let factor = Factor::of(rows.as_ref()).unwrap();
+    let weights = Weights::random(8, CODES, 0.4, 68);
+    let measured = |config: &LinearAutoencoder, constant: Option<&[f64]>, name: &str| {
+        let certificate = config.certify(&factor, &weights, constant, &Tolerances::double()).unwrap();
+        certificate.check(name).unwrap().measured
+    };
+    let gap = |config: &LinearAutoencoder, loss: f64| loss / config.optimum(&factor).unwrap().loss - 1.0;
+    for objective in objectives() {
+        let config = config(objective);
+        let expected = gap(&config, naive_loss(&config, &rows, &weights));
+        assert!((measured(&config, None, "loss gap") - expected).abs() < 1e-12 * expected, "{config:?}");
+    }
+    let plain = config(Objective::Plain);
+    let constant: Vec<f64> = (0..8).map(|j| 0.1 * j as f64).collect();
+    let error = Mat::from_fn(rows.nrows(), 8, |i, j| rows[(i, j)] - constant[j]) - &rows * weights.map().transpose();
+    let expected = gap(&plain, error.squared_norm_l2() / rows.nrows() as f64);
+    assert!((measured(&plain, Some(&constant), "loss gap") - expected).abs() < 1e-12 * expected);
+
+    let basis = weights.decoder.thin_svd().unwrap().U().to_owned();
+    let caught = (&centred * basis).squared_norm_l2() / rows.nrows() as f64;
+    let most: f64 = SPECTRA[0].1[..CODES].iter().sum();
+    assert!((measured(&plain, None, "captured variance") - (1.0 - caught / most)).abs() < 1e-13);
+}
+
 #[test]
 fn collapsed_directions_are_certified() {
     for (lambda, kept) in [(3.5, 2), (4.5, 1), (6.0, 0)] {
@@ -200,6 +230,15 @@ fn rounding_to_single_precision_does_no_harm() {
             assert!(certificate.holds(), "{name}, {config:?}: {:#?}", certificate.checks);
         }
     }
+}
+
+#[test]
+fn weights_that_overflow_are_refused() {
+    let factor = factor_of_spectrum(&SPECTRA[0].1, 69);
+    let config = config(Objective::Plain);
+    let huge = Weights::random(8, CODES, 1e300, 70);
+    let refused = config.certify(&factor, &huge, None, &Tolerances::double());
+    assert_eq!(refused.unwrap_err().to_string(), "the singular value decomposition failed on a matrix of size 8");
 }
 
 /// Where two variances are equal, either direction is as good, and the certificate says that it cannot tell.

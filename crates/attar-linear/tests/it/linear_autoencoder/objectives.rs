@@ -8,8 +8,8 @@ use super::{CODES, SPECTRA, config, factor_of_spectrum, objectives, recoded, rot
 
 const NORMALISATIONS: [Normalisation; 3] = [Normalisation::Sum, Normalisation::PerSample, Normalisation::PerEntry];
 
-/// The loss by its definition on the rows themselves, `[samples, features]`.
-fn naive_loss(config: &LinearAutoencoder, rows: &Mat<f64>, weights: &Weights) -> f64 {
+/// The loss by its definition on the rows as they are, `[samples, features]`.
+pub(super) fn naive_loss(config: &LinearAutoencoder, rows: &Mat<f64>, weights: &Weights) -> f64 {
     let (n, m) = (rows.nrows() as f64, rows.ncols() as f64);
     let divisor = match config.normalisation {
         Normalisation::Sum => 1.0,
@@ -101,7 +101,7 @@ fn fewer_rows_than_features_leave_their_rank() {
     let rows = Weights::random(5, 12, 1.0, 9).decoder;
     let factor = Factor::of(rows.as_ref()).unwrap();
     assert_eq!((factor.rank(), factor.vectors().shape()), (4, (12, 4)));
-    let constant = Mat::from_fn(5, 3, |_, j| 0.1 + j as f64);
+    let constant = Mat::from_fn(7, 3, |_, j| 0.1 * (j as f64 + 1.3));
     assert_eq!(Factor::of(constant.as_ref()).unwrap().rank(), 0);
 }
 
@@ -148,7 +148,8 @@ proptest! {
     fn units_do_not_matter(seed in 0u64..1000, unit in 0.01f64..100.0) {
         let rows = rows_of_spectrum(&SPECTRA[0].1, 12);
         let weights = Weights::random(8, CODES, 0.4, seed);
-        let (plain, scaled) = (Factor::of(rows.as_ref()).unwrap(), Factor::of((&rows * faer::Scale(unit)).as_ref()).unwrap());
+        let plain = Factor::of(rows.as_ref()).unwrap();
+        let scaled = Factor::of((&rows * faer::Scale(unit)).as_ref()).unwrap();
         let square = unit * unit;
         for objective in objectives() {
             let other = match objective.clone() {
