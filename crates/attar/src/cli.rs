@@ -6,6 +6,7 @@ use attar_linear::Components;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use crate::commands::certify::{NormalisationName, ObjectiveName};
 use crate::commands::pca::{SolverName, components};
 use crate::settings::{Settings, words};
 
@@ -112,6 +113,15 @@ Examples:
   attar pca wine.csv --label-column quality -k 0.9 --whiten -o codes.csv"
     )]
     Pca(PcaArgs),
+    /// Compare a trained linear autoencoder with the optimum that theory gives
+    ///
+    /// One layer down and one up, without a function between: loss, subspace, singular values and symmetry against the
+    /// closed form on the training data. Prints a check per line, and exits with 1 if one fails.
+    #[command(after_help = "\
+Examples:
+  attar certify runs/digits
+  attar certify model.safetensors --data rows.npy --objective l2 --lambda 0.1 --normalisation per-entry")]
+    Certify(Box<CertifyArgs>),
     /// Judge the codes of a run again, on its own data or on other
     #[command(after_help = "\
 Examples:
@@ -245,6 +255,43 @@ pub(crate) struct PcaArgs {
     /// What to do with columns of text [default: refuse them]
     #[arg(long, value_parser = words::<attar_data::Categorical>(), help_heading = "Data")]
     pub(crate) categorical: Option<attar_data::Categorical>,
+    #[command(flatten)]
+    pub(crate) reading: Reading,
+}
+
+/// What `certify` takes.
+#[derive(Args, Debug)]
+pub(crate) struct CertifyArgs {
+    /// Folder of a trained run, or a safetensors file with the weights of two layers
+    pub(crate) subject: PathBuf,
+    /// Data that it was trained on: digits, mnist, synthetic, or a path [default: the run's training rows]
+    #[arg(long)]
+    pub(crate) data: Option<String>,
+    /// What was minimised [default: as the run's configuration says]
+    #[arg(long, value_enum)]
+    pub(crate) objective: Option<ObjectiveName>,
+    /// Strength of the penalty; one per code, rising, for non-uniform-l2
+    #[arg(long, value_name = "STRENGTH", value_delimiter = ',')]
+    pub(crate) lambda: Vec<f64>,
+    /// What the squared error was divided by [default: per-sample]
+    #[arg(long, value_enum)]
+    pub(crate) normalisation: Option<NormalisationName>,
+    /// nested-dropout: probability that one more code is kept [default: 0.9]
+    #[arg(long, value_name = "P")]
+    pub(crate) rho: Option<f64>,
+    /// Relative gap of the loss that is allowed; the other tolerances follow in proportion [default: 1e-6 for f64
+    /// weights, 1e-4 for f32]
+    #[arg(long, value_name = "SHARE")]
+    pub(crate) tolerance: Option<f64>,
+    /// Name of the layer from features to code [default: encoder.0]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) encoder: Option<String>,
+    /// Name of the layer from code to features [default: decoder.0]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) decoder: Option<String>,
+    /// What was done to each feature, for a file [default: none]
+    #[arg(long, value_parser = words::<attar_data::Scaling>(), help_heading = "Data")]
+    pub(crate) scaling: Option<attar_data::Scaling>,
     #[command(flatten)]
     pub(crate) reading: Reading,
 }
