@@ -60,11 +60,20 @@ pub(crate) fn run(args: &CertifyArgs, common: &Common) -> Result<(), CliError> {
         true => print_json(&results(&subject, &certificate))?,
         false => print_table(&subject, &certificate)?,
     }
-    match certificate.failing() {
-        failing if failing.is_empty() => Ok(()),
-        failing => Err(CliError::run(format!("{} of the checks failed: {}", failing.len(), failing.join(", ")))),
+    let failing = certificate.failing();
+    if failing.is_empty() {
+        return Ok(());
     }
+    let error = CliError::run(format!("{} of the checks failed: {}", failing.len(), failing.join(", ")));
+    Err(match config.objective {
+        Objective::L2 { .. } if failing.contains(&"constant term") => error.with_help(PENALISED_BIASES),
+        _ => error,
+    })
 }
+
+/// Why the constant term of a run with weight decay may not be the best.
+const PENALISED_BIASES: &str = "weight decay on the biases too keeps the constant term from its best value, unless the \
+                                data has mean 0, as with `--scaling standardise`";
 
 /// A run of ours: its objective and its training rows, unless flags say otherwise.
 fn of_run(args: &CertifyArgs, common: &Common) -> Result<Subject, CliError> {
