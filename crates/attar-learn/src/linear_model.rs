@@ -53,7 +53,7 @@ type Mismatch = (&'static str, String);
 
 fn from_file(file: &SafeTensors, names: Option<LayerNames<'_>>) -> Result<LinearModel, Mismatch> {
     if names.is_none() {
-        let deeper = file.names().into_iter().find(|name| name.ends_with(".2.weight"));
+        let deeper = file.names().into_iter().filter(|name| name.ends_with(".2.weight")).min();
         if let Some(name) = deeper {
             return Err(("one layer in the encoder and one in the decoder", format!("also `{name}`")));
         }

@@ -54,7 +54,7 @@ struct Subject {
 pub(crate) fn run(args: &CertifyArgs, common: &Common) -> Result<(), CliError> {
     let subject = if args.subject.is_dir() { of_run(args, common)? } else { of_file(args, common)? };
     let Subject { model, factor, config } = &subject;
-    let tolerances = tolerances(args, model.single);
+    let tolerances = tolerances(args, model.single)?;
     let certificate = config.certify(factor, &model.weights, model.constant.as_deref(), &tolerances)?;
     match common.json {
         true => print_json(&results(&subject, &certificate))?,
@@ -193,11 +193,14 @@ fn factor(data: &Prepared, rows: &[usize]) -> Result<Factor, CliError> {
 }
 
 /// Those of the weights' type, or all in proportion to the one that was asked of the loss.
-fn tolerances(args: &CertifyArgs, single: bool) -> Tolerances {
+fn tolerances(args: &CertifyArgs, single: bool) -> Result<Tolerances, CliError> {
     let usual = if single { Tolerances::single() } else { Tolerances::double() };
-    let Some(loss) = args.tolerance else { return usual };
+    let Some(loss) = args.tolerance else { return Ok(usual) };
+    if !(loss > 0.0 && loss.is_finite()) {
+        return Err(CliError::input(format!("`--tolerance` must be a number above 0, got {loss}")));
+    }
     let by = loss / usual.loss;
-    Tolerances {
+    Ok(Tolerances {
         residual: by * usual.residual,
         loss,
         subspace: by * usual.subspace,
@@ -205,7 +208,7 @@ fn tolerances(args: &CertifyArgs, single: bool) -> Tolerances {
         // A square of what the others are.
         transpose: by * by * usual.transpose,
         centre: by * usual.centre,
-    }
+    })
 }
 
 fn print_table(subject: &Subject, certificate: &Certificate) -> Result<(), CliError> {

@@ -5,10 +5,12 @@ use std::process::Stdio;
 
 use crate::{attar, fail, succeed};
 
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 16] = [
     "",
     "train",
     "embed",
+    "pca",
+    "certify",
     "reconstruct",
     "probe",
     "report",

@@ -7,6 +7,7 @@ mod bad_input;
 mod help;
 mod kinds;
 mod licences;
+mod linear;
 mod main_job;
 mod resume;
 mod tables;
