@@ -6,7 +6,9 @@
 
 use attar_data::random::{Purpose, permutation, stream};
 use attar_data::{Budget, Labels, Prepared, Split, label_budgets};
-use attar_linear::{FittedPca, KNearest, L2, LogisticRegression, Ridge, mean_interval, wilson_interval};
+use attar_linear::{
+    CovarianceSum, FittedPca, KNearest, L2, LogisticRegression, Pca, Ridge, Solver, mean_interval, wilson_interval,
+};
 use faer::MatRef;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -344,26 +346,40 @@ fn normal_interval(mean: f64, error: f64) -> Option<(f64, f64)> {
     error.is_finite().then_some((mean - 1.96 * error, mean + 1.96 * error))
 }
 
-/// The PCA of the training split, by streaming covariance when the rows are many, else of the matrix.
+/// The PCA of the training split, by streaming covariance when the rows are many, else by the products between rows:
+/// either way the whole spectrum is known. Rows that are all the same have a stand-in, so that they can be judged.
 ///
 /// # Errors
-/// As [`attar_linear::Pca::fit`].
+/// As [`attar_linear::Pca::fit`], but for rows that are all the same.
 pub fn fit_pca(data: &Prepared, rows: &[usize], components: usize) -> Result<FittedPca, Error> {
     let features = data.dataset.features();
-    let pca = attar_linear::Pca { components: components.min(features).min(rows.len().saturating_sub(1)) };
+    let components = components.min(features).min(rows.len().saturating_sub(1));
+    let pca = Pca { solver: Solver::Gram, ..Pca::new(components) };
     let mut buffer = vec![0.0; rows.len().min(PCA_BLOCK) * features];
     if rows.len() <= features {
         buffer.resize(rows.len() * features, 0.0);
         data.read(rows, &mut buffer);
-        return Ok(pca.fit(matrix(&buffer, features))?);
+        let mean = || buffer[..features].iter().map(|&value| f64::from(value)).collect();
+        return or_stand_in(pca.fit(matrix(&buffer, features)), mean, components);
     }
-    let mut sum = attar_linear::CovarianceSum::new(features);
+    let mut sum = CovarianceSum::new(features);
     for rows in rows.chunks(PCA_BLOCK) {
         let block = &mut buffer[..rows.len() * features];
         data.read(rows, block);
         sum.add(matrix(block, features))?;
     }
-    Ok(pca.fit_covariance(&sum)?)
+    or_stand_in(pca.fit_covariance(&sum), || sum.mean().to_vec(), components)
+}
+
+fn or_stand_in(
+    fitted: Result<FittedPca, attar_linear::Error>,
+    mean: impl Fn() -> Vec<f64>,
+    components: usize,
+) -> Result<FittedPca, Error> {
+    match fitted {
+        Err(attar_linear::Error::NoVariance { .. }) => Ok(FittedPca::of_constant(mean(), components)),
+        fitted => Ok(fitted?),
+    }
 }
 
 /// Rows read at a time for the covariance.

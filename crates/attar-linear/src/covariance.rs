@@ -1,6 +1,9 @@
 //! Mean and covariance of rows that arrive in parts.
 
+use std::ops::Range;
+
 use faer::{Mat, MatRef};
+use pulp::Arch;
 use rayon::prelude::*;
 
 use crate::blocks::{centred_columns, row_blocks};
@@ -174,11 +177,14 @@ impl CovarianceSum {
     fn combine<P: Real>(&mut self, parts: &[Part<P>]) {
         let steps: Vec<Step> = parts.iter().map(|part| self.advance(part.rows, &part.mean)).collect();
         let columns = self.columns_mut().into_par_iter().enumerate().with_min_len(STRIP);
+        let arch = Arch::new();
         columns.for_each(|(j, column)| {
-            for (part, step) in parts.iter().zip(&steps) {
-                step.add_to(j, column);
-                part.add_to(j, column);
-            }
+            arch.dispatch(|| {
+                for (part, step) in parts.iter().zip(&steps) {
+                    step.add_to(j, column);
+                    part.add_to(j, column);
+                }
+            });
         });
     }
 
@@ -209,6 +215,7 @@ struct Step {
 }
 
 impl Step {
+    #[inline(always)]
     fn add_to(&self, j: usize, column: &mut [f64]) {
         let scale = self.weight * self.difference[j];
         if scale != 0.0 {
@@ -230,10 +237,13 @@ impl<P: Real> Part<P> {
         let Columns { mean, varies } = Columns::of(rows);
         refuse_infinite(rows, &mean)?;
         let varying: Vec<usize> = (0..varies.len()).filter(|&j| varies[j]).collect();
-        let product = LowerProduct::of(centred_columns::<T, P>(rows, &mean, &varying).as_ref());
+        let runs: Vec<Range<usize>> =
+            varying.chunk_by(|a, b| a + 1 == *b).map(|run| run[0]..run[0] + run.len()).collect();
+        let product = LowerProduct::of(centred_columns::<T, P>(rows, &mean, &runs).transpose());
         Ok(Self { rows: rows.nrows(), mean, varying, product })
     }
 
+    #[inline(always)]
     fn add_to(&self, j: usize, column: &mut [f64]) {
         if let Ok(place) = self.varying.binary_search(&j) {
             for (i, value) in self.varying[place..].iter().zip(self.product.column(place)) {

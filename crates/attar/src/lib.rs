@@ -14,7 +14,7 @@
 //! synthetic.values.read(&rows, &mut values);
 //!
 //! let matrix = faer::MatRef::from_row_major_slice(&values, rows.len(), synthetic.features());
-//! let pca = linear::Pca { components: 3 }.fit(matrix)?;
+//! let pca = linear::Pca::new(3).fit(matrix)?;
 //! let codes = pca.transform(matrix)?;
 //! assert_eq!((codes.nrows(), codes.ncols()), (400, 3));
 //! # Ok(())

@@ -340,7 +340,7 @@ fn map(results: &Results, subject: &Subject) -> Result<Section, CliError> {
 /// The first two principal components; none where the code has fewer or no variance.
 fn plane(codes: &[f32], latent: usize) -> Option<Vec<[f64; 2]>> {
     let codes = MatRef::from_row_major_slice(codes, codes.len() / latent, latent);
-    let pca = Pca { components: 2 }.fit(codes).ok()?;
+    let pca = Pca::new(2).fit(codes).ok()?;
     let plane = pca.transform(codes).ok()?;
     Some((0..plane.nrows()).map(|row| [f64::from(plane[(row, 0)]), f64::from(plane[(row, 1)])]).collect())
 }

@@ -45,7 +45,7 @@ pub(crate) fn finish(
         code: judgement.code,
         scores: judgement.scores,
         verdict: judgement.verdict,
-        pca_spectrum: judgement.pca.spectrum.clone(),
+        pca_spectrum: judgement.pca.spectrum.clone().unwrap_or_default(),
         notes: settings.note.clone().unwrap_or_default(),
         machine: Machine {
             train_seconds: train_seconds.or_else(|| earlier_seconds(folder)).unwrap_or(0.0),

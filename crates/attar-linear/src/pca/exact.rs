@@ -1,10 +1,12 @@
 //! The solvers that see the variance along every direction.
 
+use std::slice;
+
 use faer::{Mat, MatRef};
 use rayon::prelude::*;
 
 use super::{Components, Found, Solver};
-use crate::blocks::{BLOCK, centred, for_each_row, row_blocks};
+use crate::blocks::{BLOCK, centred, centred_columns, row_blocks};
 use crate::columns::means;
 use crate::products::{LowerProduct, product};
 use crate::real::Real;
@@ -57,7 +59,7 @@ fn among_all(vectors: MatRef<'_, f64>, varying: &[usize], features: usize, kept:
 /// With `X` the centred rows and `X Xᵀ = U S² Uᵀ`, the directions are `Xᵀ U S⁻¹`.
 pub(super) fn by_gram<T: Real>(rows: MatRef<'_, T>, components: Components) -> Result<Found, Error> {
     let mean = means(rows)?;
-    let columns = centred_transpose(rows, &mean);
+    let columns: Mat<f64> = centred_columns(rows, &mean, slice::from_ref(&(0..mean.len())));
     let lower = LowerProduct::of(columns.as_ref());
     let mut gram = Mat::zeros(rows.nrows(), rows.nrows());
     for j in 0..gram.ncols() {
@@ -82,16 +84,6 @@ pub(super) fn by_gram<T: Real>(rows: MatRef<'_, T>, components: Components) -> R
         estimate: None,
         variances,
     })
-}
-
-/// The centred rows as columns, `[features, samples]`.
-fn centred_transpose<T: Real>(rows: MatRef<'_, T>, mean: &[f64]) -> Mat<f64> {
-    let mut columns = Mat::zeros(rows.ncols(), rows.nrows());
-    for_each_row(rows, |i, row| {
-        let values = row.iter().zip(mean).map(|(&value, mean)| value.into() - mean);
-        columns.col_as_slice_mut(i).iter_mut().zip(values).for_each(|(to, from)| *to = from);
-    });
-    columns
 }
 
 /// Singular values and directions of the centred rows.

@@ -104,7 +104,7 @@ impl<T: Real> Scatter<'_, T> {
     fn squares(&self) -> f64 {
         let blocks = row_blocks(self.rows.nrows());
         let square = |&(start, length): &(usize, usize)| {
-            let block: Mat<f64> = centred(self.rows.subrows(start, length), self.mean);
+            let block = centred(self.rows.subrows(start, length), self.mean);
             block.squared_norm_l2()
         };
         blocks.par_iter().map(square).collect::<Vec<_>>().iter().sum()
