@@ -26,7 +26,7 @@ const BATCH: usize = 2000;
 const PASSES: usize = 10;
 
 /// Rows multiplied at a time where the rate of products is measured.
-const BLOCK: usize = 1024;
+const BLOCK: usize = 512;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

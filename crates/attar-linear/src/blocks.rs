@@ -12,7 +12,12 @@ pub(crate) const BLOCK: usize = 1024;
 
 /// The half-open row ranges `[start, start + length)` that cover `rows` in fixed blocks.
 pub(crate) fn row_blocks(rows: usize) -> Vec<(usize, usize)> {
-    (0..rows).step_by(BLOCK).map(|start| (start, BLOCK.min(rows - start))).collect()
+    row_blocks_of(rows, BLOCK)
+}
+
+/// As [`row_blocks`], in blocks of another size.
+pub(crate) fn row_blocks_of(rows: usize, size: usize) -> Vec<(usize, usize)> {
+    (0..rows).step_by(size).map(|start| (start, size.min(rows - start))).collect()
 }
 
 /// Hands over the rows from first to last, without a copy where their values lie side by side. `take` is compiled for

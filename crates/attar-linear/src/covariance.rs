@@ -6,11 +6,15 @@ use faer::{Mat, MatRef};
 use pulp::Arch;
 use rayon::prelude::*;
 
-use crate::blocks::{centred_columns, row_blocks};
+use crate::blocks::{centred_columns, row_blocks_of};
 use crate::columns::{Columns, refuse_infinite};
 use crate::products::LowerProduct;
 use crate::real::Real;
 use crate::{Error, check};
+
+/// Rows multiplied at a time: few enough to stay in the second-level cache, and to leave out the features that happen to
+/// be constant among them; enough to make little of adding their products to the sums.
+const BLOCK: usize = 512;
 
 /// Most numbers in the products of blocks that wait to be added. With the width it decides how many blocks are handled
 /// at a time; the number of threads does not.
@@ -87,8 +91,8 @@ impl CovarianceSum {
     /// As [`add`](Self::add), with products in `P` within a block; blocks are added in `f64` all the same.
     pub(crate) fn add_products<T: Real, P: Real>(&mut self, rows: MatRef<'_, T>) -> Result<(), Error> {
         check::features(rows, self.mean.len())?;
-        let blocks = row_blocks(rows.nrows());
-        let waves: Vec<_> = blocks.chunks((WAITING / self.scatter.len().max(1)).clamp(1, 8)).collect();
+        let blocks = row_blocks_of(rows.nrows(), BLOCK);
+        let waves: Vec<_> = blocks.chunks((WAITING / self.scatter.len().max(1)).clamp(1, 16)).collect();
         // A single wave is refused before anything is added; several have to be taken back.
         let before = if waves.len() > 1 { Some(self.clone()) } else { None };
         for wave in waves {

@@ -67,7 +67,7 @@ pub enum Solver {
     /// and an eigenproblem of size `features`. The condition number is squared: variances below some 1e-15 of the
     /// largest (standard deviations below 3e-8) are rounding error.
     Covariance,
-    /// As [`Covariance`](Self::Covariance), with products in `f32` within blocks of 1024 rows, each shifted to its
+    /// As [`Covariance`](Self::Covariance), with products in `f32` within blocks of 512 rows, each shifted to its
     /// mean, and sums of blocks in `f64`: about twice as fast. Variances below some 1e-7 of the largest are rounding
     /// error. For rows in `f64` it is `Covariance`.
     SingleCovariance,
