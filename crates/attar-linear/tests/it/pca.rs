@@ -148,6 +148,8 @@ fn the_solver_suits_shape_type_and_data() {
     assert_eq!(used(&constant, 6), Solver::Covariance, "a constant feature is no rounding");
     let tiny = faer::Scale(1e-25) * &tall;
     assert_eq!(used_single(&tiny, 2), Solver::Covariance, "squares vanish in single precision");
+    let seven = Solver::Randomised { oversampling: 10, iterations: 7, seed: 0 };
+    assert_eq!(used(&doubles(2100, 2100, 1), 2), seven, "few of many");
     let mle = Pca { components: Components::Mle, solver: Solver::Auto };
     assert_eq!(mle.fit(table_matrix("x", 5).as_ref()).unwrap().solver, Solver::Covariance);
 }
