@@ -12,7 +12,7 @@ use crate::products::LowerProduct;
 use crate::real::Real;
 use crate::{Error, check};
 
-/// Rows multiplied at a time: few enough to stay in the second-level cache, and to leave out the features that happen to
+/// Rows multiplied at a time: few enough to stay in the cache of a core and to leave out the features that happen to
 /// be constant among them; enough to make little of adding their products to the sums.
 const BLOCK: usize = 512;
 

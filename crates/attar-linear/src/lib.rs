@@ -1,9 +1,9 @@
 //! Everything with a closed form or a convex optimum: PCA, probes on frozen codes, and their scores.
 //!
 //! This crate works on matrices alone; it knows nothing of networks, files, data sets or reports. Codes come in as
-//! `MatRef<'_, f32>` of shape `[samples, features]`, for PCA in `f64` too; a row-major slice is viewed as one, without a
-//! copy, by `MatRef::from_row_major_slice`. Every algorithm is a plain-data configuration whose `fit` validates its input and
-//! returns a fitted type: [`Pca`] gives [`FittedPca`].
+//! `MatRef<'_, f32>` of shape `[samples, features]`, for PCA in `f64` too; a row-major slice is viewed as one, without
+//! a copy, by `MatRef::from_row_major_slice`. Every algorithm is a plain-data configuration whose `fit` validates its
+//! input and returns a fitted type: [`Pca`] gives [`FittedPca`].
 //!
 //! ```
 //! use attar_linear::{LogisticRegression, Pca};

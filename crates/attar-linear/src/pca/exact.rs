@@ -45,7 +45,7 @@ pub(super) fn of_sum(sum: &CovarianceSum, components: Components, solver: Solver
     })
 }
 
-/// Directions, `[varying, at most kept]`, in the space of all features, and more to make `kept` along the constant ones.
+/// Directions, `[varying, at most kept]`, in the space of all features, filled up to `kept` along the constant ones.
 fn among_all(vectors: MatRef<'_, f64>, varying: &[usize], features: usize, kept: usize) -> Mat<f64> {
     let mut directions = Mat::zeros(features, kept);
     for component in 0..vectors.ncols() {
