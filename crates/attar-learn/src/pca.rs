@@ -25,14 +25,15 @@ pub fn fit(pca: &Pca, data: &Prepared, rows: &[usize]) -> Result<FittedPca, Erro
     }
 }
 
-/// The PCA that a code of `components` numbers is compared with: of fewer components where the rows or the features do
-/// not give so many, and of unit vectors where all rows are the same.
+/// The PCA that a code of `components` numbers is compared with, with its whole spectrum: of fewer components where the
+/// rows or the features do not give so many, and of unit vectors where all rows are the same.
 ///
 /// # Errors
 /// As [`fit`].
 pub fn baseline(data: &Prepared, rows: &[usize], components: usize) -> Result<FittedPca, Error> {
     let components = components.min(data.dataset.features()).min(rows.len().saturating_sub(1));
-    match fit(&Pca::new(components), data, rows) {
+    let solver = if rows.len() > data.dataset.features() { Solver::Covariance } else { Solver::Gram };
+    match fit(&Pca { solver, ..Pca::new(components) }, data, rows) {
         Err(Error::Linear(attar_linear::Error::NoVariance { .. })) => {
             let mean = read(data, &rows[..1]).into_iter().map(f64::from).collect();
             Ok(FittedPca::of_constant(mean, components))

@@ -1,13 +1,20 @@
 //! Mean and covariance of rows that arrive in parts.
 
+use std::ops::Range;
+
 use faer::{Mat, MatRef};
+use pulp::Arch;
 use rayon::prelude::*;
 
-use crate::blocks::{centred_columns, row_blocks};
+use crate::blocks::{centred_columns, row_blocks_of};
 use crate::columns::{Columns, refuse_infinite};
 use crate::products::LowerProduct;
 use crate::real::Real;
 use crate::{Error, check};
+
+/// Rows multiplied at a time: few enough to stay in the cache of a core and to leave out the features that happen to
+/// be constant among them; enough to make little of adding their products to the sums.
+const BLOCK: usize = 512;
 
 /// Most numbers in the products of blocks that wait to be added. With the width it decides how many blocks are handled
 /// at a time; the number of threads does not.
@@ -84,8 +91,8 @@ impl CovarianceSum {
     /// As [`add`](Self::add), with products in `P` within a block; blocks are added in `f64` all the same.
     pub(crate) fn add_products<T: Real, P: Real>(&mut self, rows: MatRef<'_, T>) -> Result<(), Error> {
         check::features(rows, self.mean.len())?;
-        let blocks = row_blocks(rows.nrows());
-        let waves: Vec<_> = blocks.chunks((WAITING / self.scatter.len().max(1)).clamp(1, 8)).collect();
+        let blocks = row_blocks_of(rows.nrows(), BLOCK);
+        let waves: Vec<_> = blocks.chunks((WAITING / self.scatter.len().max(1)).clamp(1, 16)).collect();
         // A single wave is refused before anything is added; several have to be taken back.
         let before = if waves.len() > 1 { Some(self.clone()) } else { None };
         for wave in waves {
@@ -174,11 +181,14 @@ impl CovarianceSum {
     fn combine<P: Real>(&mut self, parts: &[Part<P>]) {
         let steps: Vec<Step> = parts.iter().map(|part| self.advance(part.rows, &part.mean)).collect();
         let columns = self.columns_mut().into_par_iter().enumerate().with_min_len(STRIP);
+        let arch = Arch::new();
         columns.for_each(|(j, column)| {
-            for (part, step) in parts.iter().zip(&steps) {
-                step.add_to(j, column);
-                part.add_to(j, column);
-            }
+            arch.dispatch(|| {
+                for (part, step) in parts.iter().zip(&steps) {
+                    step.add_to(j, column);
+                    part.add_to(j, column);
+                }
+            });
         });
     }
 
@@ -209,6 +219,7 @@ struct Step {
 }
 
 impl Step {
+    #[inline(always)]
     fn add_to(&self, j: usize, column: &mut [f64]) {
         let scale = self.weight * self.difference[j];
         if scale != 0.0 {
@@ -230,10 +241,13 @@ impl<P: Real> Part<P> {
         let Columns { mean, varies } = Columns::of(rows);
         refuse_infinite(rows, &mean)?;
         let varying: Vec<usize> = (0..varies.len()).filter(|&j| varies[j]).collect();
-        let product = LowerProduct::of(centred_columns::<T, P>(rows, &mean, &varying).as_ref());
+        let runs: Vec<Range<usize>> =
+            varying.chunk_by(|a, b| a + 1 == *b).map(|run| run[0]..run[0] + run.len()).collect();
+        let product = LowerProduct::of(centred_columns::<T, P>(rows, &mean, &runs).transpose());
         Ok(Self { rows: rows.nrows(), mean, varying, product })
     }
 
+    #[inline(always)]
     fn add_to(&self, j: usize, column: &mut [f64]) {
         if let Ok(place) = self.varying.binary_search(&j) {
             for (i, value) in self.varying[place..].iter().zip(self.product.column(place)) {

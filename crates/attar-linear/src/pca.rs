@@ -67,9 +67,9 @@ pub enum Solver {
     /// and an eigenproblem of size `features`. The condition number is squared: variances below some 1e-15 of the
     /// largest (standard deviations below 3e-8) are rounding error.
     Covariance,
-    /// As [`Covariance`](Self::Covariance), with products in `f32` within blocks of 1024 rows, each shifted to its
+    /// As [`Covariance`](Self::Covariance), with products in `f32` within blocks of 512 rows, each shifted to its
     /// mean, and sums of blocks in `f64`: about twice as fast. Variances below some 1e-7 of the largest are rounding
-    /// error. Rows in `f64` are rounded to `f32` once they are shifted.
+    /// error. For rows in `f64` it is `Covariance`.
     SingleCovariance,
     /// Eigenvectors of the matrix of products between rows, for fewer rows than features. Takes `samples² features`
     /// multiplications and an eigenproblem of size `samples`; as accurate as [`Covariance`](Self::Covariance).
@@ -151,7 +151,8 @@ fn find<T: Real>(rows: MatRef<'_, T>, components: Components, solver: Solver) ->
     match solver {
         Solver::Auto => find_automatically(rows, components),
         Solver::Covariance => exact::by_covariance::<T, f64>(rows, components, solver),
-        Solver::SingleCovariance => exact::by_covariance::<T, f32>(rows, components, solver),
+        Solver::SingleCovariance if T::SINGLE => exact::by_covariance::<T, f32>(rows, components, solver),
+        Solver::SingleCovariance => find(rows, components, Solver::Covariance),
         Solver::Gram => exact::by_gram(rows, components),
         Solver::Svd => exact::by_svd(rows, components),
         Solver::Randomised { oversampling, iterations, seed } => {

@@ -27,6 +27,16 @@ impl<P: Real> LowerProduct<P> {
         let local = column % PANEL;
         self.panels[column / PANEL].col(local).iter().skip(local).map(|&value| value.into())
     }
+
+    /// The whole matrix, with zeros above the diagonal.
+    pub(crate) fn into_matrix(self) -> Mat<f64> {
+        let size = self.panels.first().map_or(0, Mat::nrows);
+        let mut matrix = Mat::zeros(size, size);
+        for j in 0..size {
+            matrix.col_as_slice_mut(j)[j..].iter_mut().zip(self.column(j)).for_each(|(to, from)| *to = from);
+        }
+        matrix
+    }
 }
 
 fn panel<P: Real>(block: MatRef<'_, P>, start: usize) -> Mat<P> {

@@ -1,10 +1,12 @@
 //! The solvers that see the variance along every direction.
 
+use std::slice;
+
 use faer::{Mat, MatRef};
 use rayon::prelude::*;
 
 use super::{Components, Found, Solver};
-use crate::blocks::{BLOCK, centred, for_each_row, row_blocks};
+use crate::blocks::{BLOCK, centred, centred_columns, row_blocks, row_blocks_of};
 use crate::columns::means;
 use crate::products::{LowerProduct, product};
 use crate::real::Real;
@@ -43,7 +45,7 @@ pub(super) fn of_sum(sum: &CovarianceSum, components: Components, solver: Solver
     })
 }
 
-/// Directions, `[varying, at most kept]`, in the space of all features, and more to make `kept` along the constant ones.
+/// Directions, `[varying, at most kept]`, in the space of all features, filled up to `kept` along the constant ones.
 fn among_all(vectors: MatRef<'_, f64>, varying: &[usize], features: usize, kept: usize) -> Mat<f64> {
     let mut directions = Mat::zeros(features, kept);
     for component in 0..vectors.ncols() {
@@ -57,12 +59,8 @@ fn among_all(vectors: MatRef<'_, f64>, varying: &[usize], features: usize, kept:
 /// With `X` the centred rows and `X Xᵀ = U S² Uᵀ`, the directions are `Xᵀ U S⁻¹`.
 pub(super) fn by_gram<T: Real>(rows: MatRef<'_, T>, components: Components) -> Result<Found, Error> {
     let mean = means(rows)?;
-    let columns = centred_transpose(rows, &mean);
-    let lower = LowerProduct::of(columns.as_ref());
-    let mut gram = Mat::zeros(rows.nrows(), rows.nrows());
-    for j in 0..gram.ncols() {
-        gram.col_as_slice_mut(j)[j..].iter_mut().zip(lower.column(j)).for_each(|(to, from)| *to = from);
-    }
+    let columns: Mat<f64> = centred_columns(rows, &mean, slice::from_ref(&(0..mean.len())));
+    let gram = LowerProduct::of(columns.as_ref()).into_matrix();
     check_range((0..gram.ncols()).map(|j| gram[(j, j)]).sum(), rows.nrows(), false)?;
     let eigen = eigen(gram)?;
     let mut variances = not_negative(&eigen.values, 1.0 / (rows.nrows() - 1) as f64);
@@ -82,16 +80,6 @@ pub(super) fn by_gram<T: Real>(rows: MatRef<'_, T>, components: Components) -> R
         estimate: None,
         variances,
     })
-}
-
-/// The centred rows as columns, `[features, samples]`.
-fn centred_transpose<T: Real>(rows: MatRef<'_, T>, mean: &[f64]) -> Mat<f64> {
-    let mut columns = Mat::zeros(rows.ncols(), rows.nrows());
-    for_each_row(rows, |i, row| {
-        let values = row.iter().zip(mean).map(|(&value, mean)| value.into() - mean);
-        columns.col_as_slice_mut(i).iter_mut().zip(values).for_each(|(to, from)| *to = from);
-    });
-    columns
 }
 
 /// Singular values and directions of the centred rows.
@@ -122,9 +110,8 @@ fn reduced<T: Real>(rows: MatRef<'_, T>, shift: &[f64]) -> Mat<f64> {
     if rows.nrows() <= height {
         return centred(rows, shift);
     }
-    let starts: Vec<usize> = (0..rows.nrows()).step_by(height).collect();
-    let block = |&start: &usize| rows.subrows(start, height.min(rows.nrows() - start));
-    let triangles: Vec<Mat<f64>> = starts.par_iter().map(|start| triangle(centred(block(start), shift))).collect();
+    let part = |(start, length)| triangle(centred(rows.subrows(start, length), shift));
+    let triangles: Vec<Mat<f64>> = row_blocks_of(rows.nrows(), height).into_par_iter().map(part).collect();
     let stacked = stack(&triangles);
     reduced(stacked.as_ref(), &vec![0.0; shift.len()])
 }

@@ -108,7 +108,7 @@ impl FittedPca {
         self.decode(codes, self.components.as_ref())
     }
 
-    /// As [`transform`](Self::transform), each coordinate over its standard deviation: uncorrelated codes of variance 1.
+    /// As [`transform`](Self::transform), each coordinate over its standard deviation: codes of variance 1.
     ///
     /// # Errors
     /// Another number of features, or a component without variance, which rounding may hide: a variance up to 1e-15 of

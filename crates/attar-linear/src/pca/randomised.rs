@@ -45,22 +45,31 @@ pub(super) fn find<T: Real>(
     let eigen = eigen(product(basis.transpose(), image.as_ref()))?;
     let vectors = eigen.vectors(kept);
     let directions = product(basis.as_ref(), vectors.as_ref());
-    let residual = product(image.as_ref(), vectors.as_ref()) - scaled(directions.as_ref(), &eigen.values);
+    let images = product(image.as_ref(), vectors.as_ref());
     let freedom = (n - 1) as f64;
-    let outside = &trials - product(directions.as_ref(), product(directions.transpose(), trials.as_ref()).as_ref());
-    let longest = outside.col_iter().map(|column| column.norm_l2()).fold(0.0, f64::max);
     Ok(Found {
         solver: Solver::Randomised { oversampling, iterations, seed },
         variances: eigen.values[..kept].iter().map(|value| value.max(0.0) / freedom).collect(),
         total: squares / freedom,
         rank_at_most: kept,
         estimate: Some(ErrorEstimate {
-            residuals: residual.col_iter().map(|column| column.norm_l2() / freedom).collect(),
-            left_out: 10.0 * (2.0 / PI).sqrt() * longest / freedom.sqrt(),
+            residuals: lengths(images - scaled(directions.as_ref(), &eigen.values), freedom),
+            left_out: left_out(directions.as_ref(), trials.as_ref(), freedom),
         }),
         directions,
         mean,
     })
+}
+
+/// The bound on standard deviations outside of the directions, of what random combinations of rows have there.
+fn left_out(directions: MatRef<'_, f64>, trials: MatRef<'_, f64>, freedom: f64) -> f64 {
+    let inside = product(directions, product(directions.transpose(), trials).as_ref());
+    let longest = lengths(trials - inside, freedom.sqrt()).into_iter().fold(0.0, f64::max);
+    10.0 * (2.0 / PI).sqrt() * longest
+}
+
+fn lengths(columns: Mat<f64>, unit: f64) -> Vec<f64> {
+    columns.col_iter().map(|column| column.norm_l2() / unit).collect()
 }
 
 fn scaled(columns: MatRef<'_, f64>, factors: &[f64]) -> Mat<f64> {
@@ -104,7 +113,7 @@ impl<T: Real> Scatter<'_, T> {
     fn squares(&self) -> f64 {
         let blocks = row_blocks(self.rows.nrows());
         let square = |&(start, length): &(usize, usize)| {
-            let block: Mat<f64> = centred(self.rows.subrows(start, length), self.mean);
+            let block = centred(self.rows.subrows(start, length), self.mean);
             block.squared_norm_l2()
         };
         blocks.par_iter().map(square).collect::<Vec<_>>().iter().sum()

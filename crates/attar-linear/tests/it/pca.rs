@@ -12,6 +12,10 @@ fn fit<T: Real>(rows: &Mat<T>, components: usize, solver: Solver) -> FittedPca {
     Pca { components: Components::Number(components), solver }.fit(rows.as_ref()).unwrap()
 }
 
+fn single(rows: &Mat<f64>) -> Mat<f32> {
+    Mat::from_fn(rows.nrows(), rows.ncols(), |i, j| rows[(i, j)] as f32)
+}
+
 /// Variances to 1e-10 of the largest, the rest to 1e-8, where the gaps between variances allow it: here everywhere.
 fn check_against_table(name: &str, features: usize, components: usize, solver: Solver) {
     let rows = table_doubles(&format!("pca_{name}"), features);
@@ -120,27 +124,32 @@ fn the_svd_resolves_what_the_covariance_does_not() {
     let (off, sine, used) = last_off(Solver::Auto, [1.0, 1e-2, 1e-5]);
     assert!(off < 1e-5 && sine < 1e-7, "off by {off:e}, sine {sine:e}");
     assert_eq!(used, Solver::Covariance);
-    let (off, ..) = last_off(Solver::SingleCovariance, [1.0, 1e-2, 1e-5]);
-    assert!(off > 0.5, "nor single precision: off by {off:e}");
+    let rows = single(&with_singular_values([1.0, 1e-2, 1e-5]).0);
+    let off = |solver| (fit(&rows, 3, solver).singular_values[2] / 1e-5 - 1.0).abs();
+    assert!(
+        off(Solver::SingleCovariance) > 0.5,
+        "single precision cannot know: off by {:e}",
+        off(Solver::SingleCovariance)
+    );
+    assert!(off(Solver::Auto) < 0.02, "rounding of the rows alone: off by {:e}", off(Solver::Auto));
 }
 
 #[test]
 fn the_solver_suits_shape_type_and_data() {
     let used = |rows: &Mat<f64>, components| fit(rows, components, Solver::Auto).solver;
-    let single = |rows: &Mat<f64>, components| {
-        let rows = Mat::from_fn(rows.nrows(), rows.ncols(), |i, j| rows[(i, j)] as f32);
-        fit(&rows, components, Solver::Auto).solver
-    };
+    let used_single = |rows: &Mat<f64>, components| fit(&single(rows), components, Solver::Auto).solver;
     let (tall, wide) = (doubles(90, 5, 1), doubles(5, 90, 1));
-    assert_eq!((used(&tall, 2), single(&tall, 2)), (Solver::Covariance, Solver::SingleCovariance));
-    assert_eq!((used(&wide, 2), single(&wide, 2)), (Solver::Gram, Solver::Gram));
+    assert_eq!((used(&tall, 2), used_single(&tall, 2)), (Solver::Covariance, Solver::SingleCovariance));
+    assert_eq!((used(&wide, 2), used_single(&wide, 2)), (Solver::Gram, Solver::Gram));
     let repeated = Mat::from_fn(90, 6, |i, j| tall[(i, j % 5)]);
-    assert_eq!((used(&repeated, 6), single(&repeated, 6)), (Solver::Svd, Solver::Svd), "rank 5");
+    assert_eq!((used(&repeated, 6), used_single(&repeated, 6)), (Solver::Svd, Solver::Svd), "rank 5");
     assert_eq!(used(&repeated, 5), Solver::Covariance);
     let constant = Mat::from_fn(90, 6, |i, j| if j < 5 { tall[(i, j)] } else { 0.1 });
     assert_eq!(used(&constant, 6), Solver::Covariance, "a constant feature is no rounding");
     let tiny = faer::Scale(1e-25) * &tall;
-    assert_eq!(single(&tiny, 2), Solver::Covariance, "squares vanish in single precision");
+    assert_eq!(used_single(&tiny, 2), Solver::Covariance, "squares vanish in single precision");
+    let seven = Solver::Randomised { oversampling: 10, iterations: 7, seed: 0 };
+    assert_eq!(used(&doubles(2100, 2100, 1), 2), seven, "few of many");
     let mle = Pca { components: Components::Mle, solver: Solver::Auto };
     assert_eq!(mle.fit(table_matrix("x", 5).as_ref()).unwrap().solver, Solver::Covariance);
 }

@@ -56,9 +56,11 @@ table["pca_ratio"] = pca.explained_variance_ratio_
 table["pca_codes"] = pca.transform(queries) * signs.T
 
 # PCA in double precision, where rows are many, few, or in fewer dimensions than they have features.
-tall = rng.normal(size=(30, 6)) @ (rng.normal(size=(6, 6)) * np.array([5, 3, 2, 1, 0.4, 0.1])[:, None]) + np.arange(6) ** 2
+tall = rng.normal(size=(30, 6)) @ (rng.normal(size=(6, 6)) * np.array([5, 3, 2, 1, 0.4, 0.1])[:, None])
+tall += np.arange(6) ** 2
 few = rng.normal(size=(7, 12)) * np.linspace(1, 4, 12) - 3.0
-flat = rng.normal(size=(20, 3)) @ (rng.normal(size=(3, 5)) * np.array([4, 2, 1])[:, None]) + np.array([0, 10, -5, 1, 100])
+flat = rng.normal(size=(20, 3)) @ (rng.normal(size=(3, 5)) * np.array([4, 2, 1])[:, None])
+flat += np.array([0, 10, -5, 1, 100])
 for name, data, kept in (("tall", tall, 4), ("few", few, 5), ("flat", flat, 3)):
     pca = PCA(n_components=kept, svd_solver="full").fit(data)
     table[f"pca_{name}"] = data
