@@ -16,7 +16,8 @@ def environment():
     stamp = BENCH / "venv" / "installed"
     if not stamp.exists() or stamp.stat().st_mtime < (BENCH / "requirements.txt").stat().st_mtime:
         print("making bench/venv", file=sys.stderr)
-        venv.create(BENCH / "venv", with_pip=True)
+        if not python.exists():
+            venv.create(BENCH / "venv", with_pip=True)
         subprocess.run([python, "-m", "pip", "install", "-q", "-r", BENCH / "requirements.txt"], check=True)
         stamp.touch()
     return python
