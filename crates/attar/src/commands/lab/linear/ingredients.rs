@@ -72,12 +72,15 @@ fn paths_beside<'a>(
     sgd: TorchOptimizer,
 ) -> Vec<Path<'a>> {
     let (rule, decay) = (TorchRule::Adam, WeightDecay::Decoupled);
-    let features = start.encoder.ncols() as f64;
+    let m = start.encoder.ncols() as f64;
+    let (rate, weight_decay) = (sgd.learning_rate, sgd.weight_decay);
     let adam = TorchOptimizer { rule, learning_rate: 1e-3, ..sgd.clone() };
+    let unscaled = TorchOptimizer { learning_rate: rate / m, weight_decay: m * weight_decay, ..sgd.clone() };
     let optimizers = [
         ("SGD, MSELoss, weight decay 2 lambda / m", true, sgd.clone()),
         ("the same, decoupled (SGDW)", true, TorchOptimizer { decay, ..sgd.clone() }),
-        ("weight decay lambda", false, TorchOptimizer { weight_decay: 0.5 * features * sgd.weight_decay, ..sgd.clone() }),
+        ("weight decay lambda / m", false, TorchOptimizer { weight_decay: 0.5 * weight_decay, ..sgd.clone() }),
+        ("neither rate nor decay scaled by m", false, unscaled),
         ("no weight decay", false, TorchOptimizer { weight_decay: 0.0, ..sgd.clone() }),
         ("Adam with L2", false, adam.clone()),
         ("AdamW", false, TorchOptimizer { decay, ..adam }),
@@ -93,7 +96,7 @@ fn paths_beside<'a>(
         ("three linear layers", Variant::ThreeLayers),
         ("one linear layer", Variant::OneLayer),
     ];
-    let settings = Sgd { learning_rate: sgd.learning_rate, weight_decay: sgd.weight_decay };
+    let settings = Sgd { learning_rate: rate, weight_decay };
     let by_variant = variants.into_iter().map(|(what, variant)| -> Path<'a> {
         (what, false, Box::new(move || Ok(map_after(variant, start, batches, settings, 0))))
     });

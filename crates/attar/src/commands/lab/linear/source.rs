@@ -17,9 +17,9 @@ use crate::error::CliError;
 const CODES: usize = 20;
 
 /// Size of the code on the known spectra, their features, and their rows.
-const FEW_CODES: usize = 5;
-const FEATURES: usize = 20;
-const SAMPLES: usize = 400;
+pub(super) const FEW_CODES: usize = 5;
+pub(super) const FEATURES: usize = 20;
+pub(super) const SAMPLES: usize = 400;
 
 /// A labelled data set.
 pub(super) struct Source {
@@ -81,10 +81,10 @@ impl Subject {
 /// Spectra with a code of five: variances of twenty features.
 pub(super) const SPECTRA: [&str; 3] = ["gentle", "steep", "near-tie"];
 
-/// The variances of a spectrum: falling by a fifth each, by two thirds each, and the first with a sixth variance that is
+/// The variances of a spectrum: falling by a fifth each, by half each, and the first with a sixth variance that is
 /// a thousandth below the fifth.
 pub(super) fn variances_of(name: &str, features: usize) -> Vec<f64> {
-    let fall: f64 = if name == "steep" { 1.0 / 3.0 } else { 0.8 };
+    let fall: f64 = if name == "steep" { 0.5 } else { 0.8 };
     let mut variances: Vec<f64> = (0..features).map(|i| 10.0 * fall.powi(i as i32)).collect();
     if name == "near-tie" {
         variances[FEW_CODES] = 0.999 * variances[FEW_CODES - 1];

@@ -68,7 +68,7 @@ fn reach(subject: &Subject, seed: u64) -> Result<Vec<Reached>, CliError> {
     let config = subject.model(Objective::Plain);
     let least = config.optimum(&subject.factor)?.loss;
     let (method, solver) = method(subject);
-    let training = Training { solver, tolerance: 1e-8, max_iterations: 20_000, record_every: 10 };
+    let training = Training { solver, tolerance: 1e-8, max_iterations: 10_000, record_every: 10 };
     let one = |start: u64| {
         let start = Weights::random(subject.factor.features(), subject.codes, DEVIATION, seed.wrapping_add(start));
         let trained = config.train(&subject.factor, &start, &training)?;
