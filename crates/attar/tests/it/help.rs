@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use crate::{attar, fail, succeed};
 
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 15] = [
     "",
     "train",
     "embed",
@@ -18,6 +18,7 @@ const COMMANDS: [&str; 14] = [
     "data fetch",
     "lab",
     "lab autoencoders",
+    "lab linear",
     "completions",
     "man",
 ];

@@ -74,12 +74,7 @@ struct Answered {
 }
 
 /// Asks the questions, prints the answers and writes the report; an error when a claim fails.
-pub(crate) fn linear(
-    data: Option<LinearData>,
-    only: &[u8],
-    overwrite: bool,
-    common: &Common,
-) -> Result<(), CliError> {
+pub(crate) fn linear(data: Option<LinearData>, only: &[u8], overwrite: bool, common: &Common) -> Result<(), CliError> {
     let folder = common.out.clone().unwrap_or_else(|| PathBuf::from("runs/lab-linear"));
     if folder.join("results.json").exists() && !overwrite {
         return Err(attar_learn::Error::RunExists { path: folder }.into());

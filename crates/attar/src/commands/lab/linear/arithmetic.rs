@@ -49,7 +49,8 @@ pub(super) fn smallest(values: impl IntoIterator<Item = f64>) -> f64 {
 pub(super) fn log_slope(points: &[(f64, f64)]) -> f64 {
     let logs: Vec<(f64, f64)> = points.iter().map(|(x, y)| (x.ln(), y.ln())).collect();
     let count = logs.len() as f64;
-    let (mean_x, mean_y) = (logs.iter().map(|p| p.0).sum::<f64>() / count, logs.iter().map(|p| p.1).sum::<f64>() / count);
+    let (mean_x, mean_y) =
+        (logs.iter().map(|p| p.0).sum::<f64>() / count, logs.iter().map(|p| p.1).sum::<f64>() / count);
     let over = |f: fn(f64, f64) -> f64| logs.iter().map(|(x, y)| f(x - mean_x, y - mean_y)).sum::<f64>();
     over(|x, y| x * y) / over(|x, _| x * x)
 }

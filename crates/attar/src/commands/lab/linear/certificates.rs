@@ -28,7 +28,8 @@ pub(super) fn ask(lab: &Lab) -> Result<Part, CliError> {
         rows.extend(certificates.iter().zip(["plain", "L2"]).flat_map(|(c, what)| table_rows(name, what, c)));
     }
     let columns = ["data", "objective", "check", "measured", "expected", "tolerance"];
-    let caption = "Every check that has a tolerance. On images, whose mean is not 0, with the biases that are best for it.";
+    let caption =
+        "Every check that has a tolerance. On images, whose mean is not 0, with the biases that are best for it.";
     let mut figures = vec![table("Certificates", caption, &columns, rows)];
     if let Some(gentle) = lab.spectra.first() {
         let planted = planted(&gentle.subject, lab.seed)?;
@@ -94,7 +95,8 @@ impl Planted {
     fn claim(&self, name: &str) -> Claim {
         let Self { what, expected, failing } = self;
         let caught = failing.contains(expected);
-        let sentence = format!("{name}: {what}: caught by the check `{expected}` (1: yes); all that fail: {}", failing.join(", "));
+        let sentence =
+            format!("{name}: {what}: caught by the check `{expected}` (1: yes); all that fail: {}", failing.join(", "));
         Claim::near(sentence, f64::from(u8::from(caught)), 1.0, 0.0)
     }
 }
@@ -113,7 +115,11 @@ fn planted(subject: &Subject, seed: u64) -> Result<Vec<Planted>, CliError> {
     let case = |what, expected, failing| Planted { what, expected, failing };
     Ok(vec![
         case("a decoder scaled by 1.01", "decoder singular values", failing(&subject.factor, &scaled)?),
-        case("the last component swapped for the next", "subspace", failing(&subject.factor, &swapped(subject, lambda))?),
+        case(
+            "the last component swapped for the next",
+            "subspace",
+            failing(&subject.factor, &swapped(subject, lambda))?,
+        ),
         case("data that is not centred", "centred", failing(&uncentred.factor, &on_uncentred)?),
         case("trained with 1.1 lambda", "decoder singular values", failing(&subject.factor, &wrong)?),
     ])

@@ -30,9 +30,8 @@ pub(super) fn table(title: &str, caption: &str, columns: &[&str], rows: Vec<Vec<
 /// What the figures draw, as numbers.
 pub(super) fn tables(figures: &[Block]) -> Value {
     let series = |series: &Series| json!({ "name": series.name, "x": series.x, "y": series.y });
-    let panel = |panel: &Panel| {
-        json!({ "panel": panel.title, "series": panel.series.iter().map(series).collect::<Vec<_>>() })
-    };
+    let panel =
+        |panel: &Panel| json!({ "panel": panel.title, "series": panel.series.iter().map(series).collect::<Vec<_>>() });
     let figure = |block: &Block| match block {
         Block::Lines(lines) => Some(json!({
             "title": lines.title, "x": lines.x.title, "y": lines.y.title,
@@ -52,7 +51,8 @@ mod tests {
     fn the_tables_hold_what_is_drawn() {
         let curve = dotted("loss", 0, &[(1.0, 4.0), (2.0, 3.0)]);
         let axes = [Axis::linear("step"), Axis::log("loss")];
-        let figures = [lines("Loss", "", axes, vec![panel("p", vec![curve])]), table("T", "", &["a"], vec![vec!["1".into()]])];
+        let figures =
+            [lines("Loss", "", axes, vec![panel("p", vec![curve])]), table("T", "", &["a"], vec![vec!["1".into()]])];
         let tables = tables(&figures);
         assert_eq!(tables[0]["panels"][0]["series"][0]["y"], json!([4.0, 3.0]));
         assert_eq!(tables[1]["rows"], json!([["1"]]));

@@ -106,7 +106,8 @@ fn paths_beside<'a>(
 fn of_source(name: &str, distances: &[Distance]) -> Vec<Claim> {
     let claim = |distance: &Distance| {
         let Distance { what, same, distance } = distance;
-        let sentence = format!("{name}: {what}: distance from the regularised path after {STEPS} steps, over its length");
+        let sentence =
+            format!("{name}: {what}: distance from the regularised path after {STEPS} steps, over its length");
         if *same { Claim::at_most(sentence, *distance, 1e-12) } else { Claim::at_least(sentence, *distance, DIFFERENT) }
     };
     distances.iter().map(claim).collect()
@@ -185,7 +186,12 @@ fn end_table(name: &str, ends: &[End]) -> Block {
         "{name}: {STEPS_PER_RATE} steps at each of four learning rates for Adam, as many at one for SGD; the gap is that of \
          ||X - W2 W1 X||^2/n + lambda (||W1||^2 + ||W2||^2) above its closed form."
     );
-    table("Where they end", &caption, &["training", "relative loss gap", "failing checks"], ends.iter().map(row).collect())
+    table(
+        "Where they end",
+        &caption,
+        &["training", "relative loss gap", "failing checks"],
+        ends.iter().map(row).collect(),
+    )
 }
 
 fn answer(claims: Vec<Claim>) -> Answer {

@@ -42,7 +42,10 @@ pub(super) fn ask(lab: &Lab) -> Result<Part, CliError> {
     let axes = [Axis::linear("step along the direction of descent"), Axis::linear("loss over that at the saddle")];
     let caption = "A saddle uses the principal directions given; the step turns its weakest code towards the strongest \
                    direction that it leaves out. At 0 the slope vanishes; below 1 the loss has fallen.";
-    Ok(Part { answer: answer(claims), figures: vec![lines("Ways down from saddles", caption, axes, panels), counts(&counted)] })
+    Ok(Part {
+        answer: answer(claims),
+        figures: vec![lines("Ways down from saddles", caption, axes, panels), counts(&counted)],
+    })
 }
 
 fn of_subject(name: &str, subject: &Subject, seed: u64) -> Result<Vec<Claim>, CliError> {
@@ -58,7 +61,9 @@ fn of_subject(name: &str, subject: &Subject, seed: u64) -> Result<Vec<Claim>, Cl
     let descended = saddles.iter().filter(|saddle| saddle.descends).count();
     Ok(vec![
         Claim::at_most(
-            format!("{name}: norm of the gradient at the principal components over sigma_1^2; allowed: rounding, 4 m eps"),
+            format!(
+                "{name}: norm of the gradient at the principal components over sigma_1^2; allowed: rounding, 4 m eps"
+            ),
             principal,
             rounding,
         ),
@@ -74,7 +79,9 @@ fn of_subject(name: &str, subject: &Subject, seed: u64) -> Result<Vec<Claim>, Cl
             count as f64,
         ),
         Claim::at_most(
-            format!("{name}: difference of the curvature there from sigma_i^2 - sigma_j^2, over sigma_1^2, the largest"),
+            format!(
+                "{name}: difference of the curvature there from sigma_i^2 - sigma_j^2, over sigma_1^2, the largest"
+            ),
             worst(|saddle| saddle.curvature_error),
             rounding,
         ),
@@ -193,7 +200,8 @@ fn hessian(subject: &Subject, weights: &Weights) -> Result<Mat<f64>, CliError> {
         let mut direction = Weights { encoder: Mat::zeros(k, m), decoder: Mat::zeros(m, k) };
         for &place in places {
             let (row, code) = (place / 2 / k, place / 2 % k);
-            let entry = if place % 2 == 0 { &mut direction.encoder[(code, row)] } else { &mut direction.decoder[(row, code)] };
+            let entry =
+                if place % 2 == 0 { &mut direction.encoder[(code, row)] } else { &mut direction.decoder[(row, code)] };
             *entry = 1.0;
         }
         Ok::<f64, CliError>(config.along(&subject.factor, weights, &direction)?[2])

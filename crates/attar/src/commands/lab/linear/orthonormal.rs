@@ -17,6 +17,8 @@ use crate::error::CliError;
 
 /// Strengths: half decades down over six decades.
 const STAGES: i32 = 13;
+/// Where a stage ends: a thousandth of the smallest `λ/σ²` is some 1e-10, and rounding some 1e-13.
+const RESIDUAL: f64 = 1e-12;
 /// Random starts of the control.
 const STARTS: u64 = 5;
 /// Random factorisations.
@@ -68,7 +70,7 @@ fn decades(subject: &Subject, seed: u64) -> Result<Vec<Decade>, CliError> {
     for stage in 0..STAGES {
         let strength = 0.5 * 10f64.powf(-0.5 * f64::from(stage));
         let config = subject.model(Objective::L2 { lambda: strength * least });
-        let training = Training { solver, tolerance: 1e-13, max_iterations: 20_000, record_every: 20_000 };
+        let training = Training { solver, tolerance: RESIDUAL, max_iterations: 10_000, record_every: 10_000 };
         weights = config.train(&subject.factor, &weights, &training)?.weights;
         decades.push(Decade {
             strength,
@@ -103,19 +105,26 @@ fn of_decades(name: &str, decades: &[Decade], control: &[Unregularised]) -> Vec<
     let conditions = || control.iter().map(|one| one.condition);
     vec![
         Claim::at_most(
-            format!("{name}: trained ||W2^T W2 - I|| over that in closed form less 1, the largest over six decades of lambda"),
+            format!(
+                "{name}: trained ||W2^T W2 - I|| over that in closed form less 1, the largest over six decades of lambda"
+            ),
             largest(decades.iter().map(error)),
             1e-3,
         ),
         Claim::near(
-            format!("{name}: slope of log ||W2^T W2 - I|| as trained against log lambda; it is in proportion to lambda"),
+            format!(
+                "{name}: slope of log ||W2^T W2 - I|| as trained against log lambda; it is in proportion to lambda"
+            ),
             log_slope(&points),
             1.0,
             1e-3,
         ),
         Claim::at_least(
-            format!("{name}: ||W2^T W2 - I|| without a penalty from {STARTS} random starts, the least, over that at the smallest lambda"),
-            smallest(control.iter().map(|one| one.orthonormality)) / decades.last().map_or(f64::NAN, |last| last.trained),
+            format!(
+                "{name}: ||W2^T W2 - I|| without a penalty from {STARTS} random starts, the least, over that at the smallest lambda"
+            ),
+            smallest(control.iter().map(|one| one.orthonormality))
+                / decades.last().map_or(f64::NAN, |last| last.trained),
             1000.0,
         ),
         Claim::at_least(
@@ -166,7 +175,9 @@ fn of_factorisations(name: &str, subject: &Subject, seed: u64) -> Result<Vec<Cla
     let loss = plain.evaluate(&subject.factor, &scaled)?.loss / plain.optimum(&subject.factor)?.loss;
     Ok(vec![
         Claim::at_least(
-            format!("{name}: ||W1||^2 + ||W2||^2 of {DRAWS} random factorisations of U U^T, the least; 2 k is the bound"),
+            format!(
+                "{name}: ||W1||^2 + ||W2||^2 of {DRAWS} random factorisations of U U^T, the least; 2 k is the bound"
+            ),
             least,
             2.0 * k as f64,
         ),

@@ -49,7 +49,7 @@ struct Compared {
     raw: Probed,
     /// `‖OᵀO - I‖` of the matrix that takes PCA's whitened code to the autoencoder's.
     not_orthogonal: f64,
-    /// `‖V - W Oᵀ‖/‖W‖` of the probes' weights.
+    /// `‖V - W Oᵀ‖` of the probes' weights.
     weights_apart: f64,
 }
 
@@ -70,7 +70,7 @@ fn compare(source: &Source, seed: u64) -> Result<Compared, CliError> {
         Mat::from_fn(weight.nrows(), weight.ncols(), |i, j| f64::from(weight[(i, j)]))
     };
     let expected = product(wide(&pca).as_ref(), turn.transpose());
-    let weights_apart = (wide(&autoencoder) - &expected).norm_l2() / expected.norm_l2();
+    let weights_apart = (wide(&autoencoder) - expected).norm_l2();
     Ok(Compared { not_orthogonal: orthonormality(turn.as_ref()), weights_apart, pca, autoencoder, raw })
 }
 
@@ -142,7 +142,13 @@ impl Compared {
         let row = |probed: &Probed| {
             let other = self.pca.predicted.iter().zip(&probed.predicted).filter(|(a, b)| a != b).count();
             let gradient = shown(probed.fitted.gradient_norm);
-            vec![name.to_owned(), probed.what.to_owned(), format!("{:.4}", probed.accuracy), other.to_string(), gradient]
+            vec![
+                name.to_owned(),
+                probed.what.to_owned(),
+                format!("{:.4}", probed.accuracy),
+                other.to_string(),
+                gradient,
+            ]
         };
         vec![row(&self.pca), row(&self.autoencoder), row(&self.raw)]
     }
@@ -161,14 +167,16 @@ fn of_source(name: &str, compared: &Compared) -> Vec<Claim> {
         ),
         Claim::at_most(
             format!(
-                "{name}: difference of the probes' weights after the rotation, relative; gradients of {TOLERANCE:e} and a \
+                "{name}: difference of the probes' weights after the rotation; gradients of {TOLERANCE:e} and a \
                  penalty of {STRENGTH} per row allow as much"
             ),
             compared.weights_apart,
             near,
         ),
         Claim::at_most(
-            format!("{name}: largest difference of a log-odds on {rows} test rows; weights within that, codes of length up to 10"),
+            format!(
+                "{name}: largest difference of a log-odds on {rows} test rows; weights within that, codes of length up to 10"
+            ),
             log_odds_apart(pca, autoencoder),
             20.0 * near,
         ),

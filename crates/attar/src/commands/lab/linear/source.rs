@@ -173,11 +173,7 @@ impl Source {
 }
 
 /// The course's data, and MNIST where it is found, else the bundled digits; or one of them alone.
-pub(super) fn open_all(
-    data: Option<LinearData>,
-    seed: u64,
-    data_dir: Option<&Path>,
-) -> Result<Vec<Source>, CliError> {
+pub(super) fn open_all(data: Option<LinearData>, seed: u64, data_dir: Option<&Path>) -> Result<Vec<Source>, CliError> {
     let names = match data {
         Some(LinearData::Synthetic) => vec!["synthetic"],
         Some(LinearData::Digits) => vec!["digits"],

@@ -18,7 +18,7 @@ const STAGES: i32 = 13;
 /// Beyond this bound on the relative error it is no longer in proportion to the decoder's.
 const LINEAR: f64 = 0.1;
 
-/// What the issue of single values allows: a certificate's singular values are within this.
+/// How far the singular values of certified weights may be off.
 const SINGULAR_VALUES: f64 = 1e-4;
 
 pub(super) fn ask(lab: &Lab) -> Result<Part, CliError> {
@@ -105,7 +105,9 @@ fn of_subject(name: &str, subject: &Subject, recovered: &[f64], errors: &[Stored
             2.0 * ratio * SINGULAR_VALUES,
         ),
         Claim::at_most(
-            format!("{name}: the error of a decoder stored in single precision over its bound, the largest while the bound is below {LINEAR}"),
+            format!(
+                "{name}: the error of a decoder stored in single precision over its bound, the largest while the bound is below {LINEAR}"
+            ),
             largest(linear().map(|stored| stored.error / stored.bound)),
             1.0,
         ),

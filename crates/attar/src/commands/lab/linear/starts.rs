@@ -1,6 +1,8 @@
 //! Question 2: where gradient descent ends from random starts.
 
-use attar_linear::linear_autoencoder::{Objective, Solver, Trained, Training, Weights, axis_alignment, subspace_distance};
+use attar_linear::linear_autoencoder::{
+    Objective, Solver, Trained, Training, Weights, axis_alignment, subspace_distance,
+};
 use attar_report::{Axis, Dash, Panel};
 use rayon::prelude::*;
 
@@ -54,21 +56,22 @@ struct Reached {
     way: Vec<(f64, f64)>,
 }
 
-fn method(subject: &Subject) -> (&'static str, Solver) {
+/// The solver, its name, and the most steps it gets.
+fn method(subject: &Subject) -> (&'static str, Solver, usize) {
     let variances = subject.variances();
     let condition = variances[0] / (variances[subject.codes - 1] - variances[subject.codes]);
     if subject.factor.features() <= MOST_FEATURES && condition <= MOST_CONDITION {
-        ("gradient descent", Solver::GradientDescent)
+        ("gradient descent", Solver::GradientDescent, 10_000)
     } else {
-        ("alternating least squares", Solver::AlternatingLeastSquares)
+        ("alternating least squares", Solver::AlternatingLeastSquares, 30_000)
     }
 }
 
 fn reach(subject: &Subject, seed: u64) -> Result<Vec<Reached>, CliError> {
     let config = subject.model(Objective::Plain);
     let least = config.optimum(&subject.factor)?.loss;
-    let (method, solver) = method(subject);
-    let training = Training { solver, tolerance: 1e-8, max_iterations: 10_000, record_every: 10 };
+    let (method, solver, max_iterations) = method(subject);
+    let training = Training { solver, tolerance: 1e-8, max_iterations, record_every: 10 };
     let one = |start: u64| {
         let start = Weights::random(subject.factor.features(), subject.codes, DEVIATION, seed.wrapping_add(start));
         let trained = config.train(&subject.factor, &start, &training)?;
