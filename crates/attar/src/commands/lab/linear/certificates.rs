@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use super::arithmetic::largest;
 use super::figure::table;
-use super::source::{FEW_CODES, Subject, rows_of, variances_of};
+use super::source::{FEW_CODES, Subject, gentle_rows};
 use super::{Lab, Part};
 use crate::commands::lab::answer::{Answer, Claim, shown};
 use crate::error::CliError;
@@ -138,7 +138,7 @@ fn swapped(subject: &Subject, lambda: f64) -> Weights {
 
 /// The same rows a tenth off the origin.
 fn uncentred(seed: u64) -> Result<Subject, CliError> {
-    let rows = rows_of(&variances_of("gentle", super::source::FEATURES), super::source::SAMPLES, seed)?;
+    let rows = gentle_rows(seed)?;
     let shifted = Mat::from_fn(rows.nrows(), rows.ncols(), |i, j| rows[(i, j)] + 0.1);
     Ok(Subject { factor: Factor::of(shifted.as_ref())?, codes: FEW_CODES })
 }

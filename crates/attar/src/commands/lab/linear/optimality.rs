@@ -39,7 +39,7 @@ pub(super) fn ask(lab: &Lab) -> Result<Part, CliError> {
         0.0,
     ));
     claims.push(Claim::near("of these, index sets without a negative eigenvalue", minima as f64, 1.0, 0.0));
-    let axes = [Axis::linear("step along the direction of descent"), Axis::linear("loss over that at the saddle")];
+    let axes = [Axis::linear("step"), Axis::linear("loss / at saddle")];
     let caption = "A saddle uses the principal directions given; the step turns its weakest code towards the strongest \
                    direction that it leaves out. At 0 the slope vanishes; below 1 the loss has fallen.";
     Ok(Part {

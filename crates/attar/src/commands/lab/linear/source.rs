@@ -18,8 +18,8 @@ const CODES: usize = 20;
 
 /// Size of the code on the known spectra, their features, and their rows.
 pub(super) const FEW_CODES: usize = 5;
-pub(super) const FEATURES: usize = 20;
-pub(super) const SAMPLES: usize = 400;
+const FEATURES: usize = 20;
+const SAMPLES: usize = 400;
 
 /// A labelled data set.
 pub(super) struct Source {
@@ -104,6 +104,11 @@ impl Gaussian {
             variances[last]
         )
     }
+}
+
+/// The rows of the first spectrum.
+pub(super) fn gentle_rows(seed: u64) -> Result<Mat<f64>, CliError> {
+    rows_of(&variances_of(SPECTRA[0], FEATURES), SAMPLES, seed)
 }
 
 pub(super) fn spectra(seed: u64) -> Result<Vec<Gaussian>, CliError> {
