@@ -45,6 +45,9 @@ fn run(Cli { common, command }: Cli) -> Result<(), CliError> {
         Command::Lab(LabCommand::Autoencoders { only, save_data, overwrite }) => {
             on_threads(threads, || commands::lab::autoencoders(only, save_data.as_deref(), overwrite, &common))
         }
+        Command::Lab(LabCommand::Linear { data, only, overwrite }) => {
+            on_threads(threads, || commands::lab::linear(data, &only, overwrite, &common))
+        }
         Command::Completions { shell } => commands::completions::completions(shell),
         Command::Man => commands::completions::man(),
     }

@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use crate::{attar, fail, succeed};
 
-const COMMANDS: [&str; 16] = [
+const COMMANDS: [&str; 17] = [
     "",
     "train",
     "embed",
@@ -20,6 +20,7 @@ const COMMANDS: [&str; 16] = [
     "data fetch",
     "lab",
     "lab autoencoders",
+    "lab linear",
     "completions",
     "man",
 ];

@@ -6,6 +6,7 @@ mod architecture;
 mod bad_input;
 mod help;
 mod kinds;
+mod lab;
 mod licences;
 mod linear;
 mod main_job;

@@ -29,20 +29,20 @@ impl Claim {
         Self {
             sentence: sentence.into(),
             measured,
-            tolerance: format!("{expected:.3} ± {tolerance:.3}"),
+            tolerance: format!("{} ± {}", shown(expected), shown(tolerance)),
             holds: (measured - expected).abs() <= tolerance,
         }
     }
 
     /// Holds when `measured` is at least `least`.
     pub(crate) fn at_least(sentence: impl Into<String>, measured: f64, least: f64) -> Self {
-        let tolerance = format!("at least {least:.3}");
+        let tolerance = format!("at least {}", shown(least));
         Self { sentence: sentence.into(), measured, tolerance, holds: measured >= least }
     }
 
     /// Holds when `measured` is at most `most`.
     pub(crate) fn at_most(sentence: impl Into<String>, measured: f64, most: f64) -> Self {
-        let tolerance = format!("at most {most:.3}");
+        let tolerance = format!("at most {}", shown(most));
         Self { sentence: sentence.into(), measured, tolerance, holds: measured <= most }
     }
 }
@@ -65,7 +65,8 @@ impl Answer {
         let mut text = format!("{}\n\n  Why: {}\n\n  {}\n\n", self.question, self.derivation, self.verdict());
         for claim in &self.claims {
             let verdict = if claim.holds { "holds" } else { "FAILS" };
-            text.push_str(&format!("  [{verdict}] {}: {:.3} ({})\n", claim.sentence, claim.measured, claim.tolerance));
+            let measured = shown(claim.measured);
+            text.push_str(&format!("  [{verdict}] {}: {measured} ({})\n", claim.sentence, claim.tolerance));
         }
         text
     }
@@ -74,7 +75,7 @@ impl Answer {
     pub(crate) fn section(&self) -> Section {
         let claims = self.claims.iter().map(|claim| attar_report::Claim {
             sentence: claim.sentence.clone(),
-            measured: format!("{:.3}", claim.measured),
+            measured: shown(claim.measured),
             tolerance: claim.tolerance.clone(),
             verdict: if claim.holds { Verdict::Good } else { Verdict::Bad },
         });
@@ -83,6 +84,17 @@ impl Answer {
             text: vec![self.derivation.clone(), self.verdict()],
             blocks: vec![Block::Claims(Claims { title: "Claims".into(), claims: claims.collect() })],
         }
+    }
+}
+
+/// A number at any size: whole numbers as such, three decimals where they say something, else a power of ten.
+pub(crate) fn shown(value: f64) -> String {
+    let size = value.abs();
+    match size {
+        _ if value.fract() == 0.0 && size < 1e6 => format!("{value:.0}"),
+        0.01..1e6 => format!("{value:.3}"),
+        _ if !value.is_finite() => value.to_string(),
+        _ => format!("{value:.1e}").replace(".0e", "e"),
     }
 }
 
@@ -99,5 +111,20 @@ mod tests {
         check(Claim::at_least("l", 2.0, 2.0), true);
         check(Claim::at_least("l", f64::NAN, 2.0), false);
         check(Claim::at_most("m", 2.1, 2.0), false);
+    }
+
+    #[test]
+    fn numbers_are_shown_at_any_size() {
+        let check = |value: f64, text: &str| assert_eq!(shown(value), text);
+        check(0.0, "0");
+        check(96.0, "96");
+        check(-2.5, "-2.500");
+        check(0.0512, "0.051");
+        check(0.0049, "4.9e-3");
+        check(1e-6, "1e-6");
+        check(2.24e-13, "2.2e-13");
+        check(-31_415_926.5, "-3.1e7");
+        check(f64::NAN, "NaN");
+        check(f64::INFINITY, "inf");
     }
 }

@@ -2,8 +2,10 @@
 
 mod answer;
 mod autoencoders;
+mod linear;
 mod mnist;
 mod submission;
 mod synthetic;
 
 pub(crate) use autoencoders::autoencoders;
+pub(crate) use linear::linear;
