@@ -5,7 +5,7 @@ use std::path::Path;
 use attar_data::{
     Labels, Location, Prepared, Preprocessing, ReadOptions, Split, SplitFractions, catalogue, open, split,
 };
-use attar_learn::judge::covariance_sum;
+use attar_learn::pca::covariance_sum;
 use attar_linear::linear_autoencoder::{Factor, LinearAutoencoder, Normalisation, Objective, Weights};
 use faer::{Mat, MatRef};
 
