@@ -1,7 +1,7 @@
 //! Question 8: certificates of trained weights, and errors that they must catch.
 
 use attar_linear::linear_autoencoder::{
-    Certificate, Check, Factor, LinearAutoencoder, Objective, Tolerances, Training, Weights, best_constant,
+    Certificate, Check, Factor, LinearAutoencoder, Objective, Solver, Tolerances, Training, Weights, best_constant,
 };
 use attar_report::Block;
 use faer::Mat;
@@ -40,7 +40,8 @@ pub(super) fn ask(lab: &Lab) -> Result<Part, CliError> {
 }
 
 fn train(subject: &Subject, config: &LinearAutoencoder, seed: u64) -> Result<Weights, CliError> {
-    let training = Training { tolerance: 1e-9, max_iterations: 50_000, record_every: 50_000, ..Training::default() };
+    let solver = Solver::AlternatingLeastSquares;
+    let training = Training { solver, tolerance: 1e-9, max_iterations: 50_000, record_every: 50_000 };
     Ok(config.train(&subject.factor, &subject.start(seed), &training)?.weights)
 }
 

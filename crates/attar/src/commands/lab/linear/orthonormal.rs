@@ -90,7 +90,8 @@ struct Unregularised {
 
 fn control(subject: &Subject, seed: u64) -> Result<Vec<Unregularised>, CliError> {
     let config = subject.model(Objective::Plain);
-    let training = Training { tolerance: 1e-6, max_iterations: 5000, record_every: 5000, ..Training::default() };
+    let solver = Solver::AlternatingLeastSquares;
+    let training = Training { solver, tolerance: 1e-6, max_iterations: 5000, record_every: 5000 };
     let one = |start: u64| {
         let weights = config.train(&subject.factor, &subject.start(seed.wrapping_add(start)), &training)?.weights;
         let decoder = weights.decoder.as_ref();

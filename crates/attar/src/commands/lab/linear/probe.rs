@@ -1,6 +1,6 @@
 //! Question 7: a linear probe on the code of a linear autoencoder, and on that of PCA.
 
-use attar_linear::linear_autoencoder::{Normalisation, Objective, Training, Weights, orthonormality};
+use attar_linear::linear_autoencoder::{Normalisation, Objective, Solver, Training, Weights, orthonormality};
 use attar_linear::{FittedLogisticRegression, L2, LogisticRegression, accuracy};
 use attar_report::Block;
 use faer::{Mat, MatRef, Side};
@@ -55,7 +55,8 @@ struct Compared {
 
 fn compare(source: &Source, seed: u64) -> Result<Compared, CliError> {
     let subject = &source.subject;
-    let training = Training { tolerance: 1e-8, max_iterations: 20_000, record_every: 20_000, ..Training::default() };
+    let solver = Solver::AlternatingLeastSquares;
+    let training = Training { solver, tolerance: 1e-8, max_iterations: 20_000, record_every: 20_000 };
     let plain = subject.model(Objective::Plain);
     let trained = plain.train(&subject.factor, &subject.start(seed), &training)?.weights;
     let principal = plain.optimum(&subject.factor)?.weights;

@@ -1,6 +1,6 @@
 //! Question 5: the variances of the data, read off a trained decoder.
 
-use attar_linear::linear_autoencoder::{Objective, Training, recovered_variances};
+use attar_linear::linear_autoencoder::{Objective, Solver, Training, recovered_variances};
 use attar_report::{Axis, Dash, Panel};
 use faer::{Mat, MatRef};
 use rayon::prelude::*;
@@ -54,7 +54,8 @@ pub(super) fn ask(lab: &Lab) -> Result<Part, CliError> {
 fn recover(subject: &Subject, seed: u64) -> Result<Vec<f64>, CliError> {
     let lambda = subject.medium_lambda();
     let config = subject.model(Objective::L2 { lambda });
-    let training = Training { tolerance: 1e-10, max_iterations: 20_000, record_every: 20_000, ..Training::default() };
+    let solver = Solver::AlternatingLeastSquares;
+    let training = Training { solver, tolerance: 1e-10, max_iterations: 20_000, record_every: 20_000 };
     let trained = config.train(&subject.factor, &subject.start(seed), &training)?;
     read(trained.weights.decoder.as_ref(), lambda)
 }
