@@ -186,7 +186,7 @@ mod tests {
             let of_output = loss_gradient(variant, batch.as_ref(), output);
             let of_code = product(of_output.as_ref(), start.decoder.as_ref());
             let of_hidden = code.backward(variant, of_code.as_ref(), &middle);
-            let of_encoder = product(of_hidden.transpose(), *batch);
+            let of_encoder = product(of_hidden.transpose(), batch.as_ref());
             for (i, j) in [(0, 0), (1, 3), (2, 2)] {
                 let at = |step: f64| {
                     let mut weights = start.clone();
