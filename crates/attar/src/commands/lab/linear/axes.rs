@@ -93,10 +93,11 @@ pub(super) fn ask(lab: &Lab) -> Result<Part, CliError> {
     let one = |(codes, method)| train(&Subject { factor: factor.clone(), codes }, method, lab.seed);
     let curves = cases.into_par_iter().map(one).collect::<Result<Vec<_>, _>>()?;
     let caption = format!(
-        "Mean squared sine between each principal axis and the column of W2 nearest to it, on {FEATURES} features whose \
-         variances fall by a fifth each. All but the rotation augmented gradient are helped by an exact line search."
+        "Mean squared sine between each principal axis and the column of W2 nearest to it, on {FEATURES} features \
+         whose variances fall by a fifth each. All but the rotation augmented gradient are helped by an exact line \
+         search."
     );
-    let axes = [Axis::log("steps"), Axis::log("axis alignment, 1 to 0")];
+    let axes = [Axis::log("steps"), Axis::log("axis alignment (0: found)")];
     let panels = CODES.iter().map(|&codes| curves_of(codes, &curves)).collect();
     let figure = lines("Finding the axes", &caption, axes, panels);
     Ok(Part { answer: answer(claims(&curves)), figures: vec![figure] })
@@ -152,16 +153,17 @@ fn claims(curves: &[Curve]) -> Vec<Claim> {
 fn answer(claims: Vec<Claim>) -> Answer {
     Answer {
         question: "6. What makes a linear autoencoder find the principal axes, and how quickly does it?".into(),
-        derivation: "Plain and L2 losses are the same for all rotations of the code, so nothing asks for axes. A penalty \
-                     that differs from code to code, or prefixes of the code that must reconstruct by themselves, breaks \
-                     the symmetry: the optimum has the principal axes in order (Bao et al. 2020). But the loss then differs \
-                     between a code and its rotation only by differences of the strengths, 1/k of them for k codes, or of \
-                     the prefix weights, which makes the problem ill-conditioned, more so as k grows. The rotation augmented \
-                     gradient turns the code beside each step by the off-diagonal part of its own covariance, which vanishes \
-                     at the axes alone and leaves the loss as it is."
+        derivation: "Plain and L2 losses are the same for all rotations of the code, so nothing asks for axes. A \
+                     penalty that differs from code to code, or prefixes of the code that must reconstruct by \
+                     themselves, breaks the symmetry: the optimum has the principal axes in order (Bao et al. 2020). \
+                     But the loss then differs between a code and its rotation only by differences of the strengths, \
+                     1/k of them for k codes, or of the prefix weights, which makes the problem ill-conditioned, more \
+                     so as k grows. The rotation augmented gradient turns the code beside each step by the \
+                     off-diagonal part of its own covariance, which vanishes at the axes alone and leaves the loss as \
+                     it is."
             .into(),
-        answer: "Non-uniform L2 and nested dropout find the axes, slowly, and more slowly with a larger code. The rotation \
-                 augmented gradient finds them in fewer steps. Plain and L2 do not."
+        answer: "Non-uniform L2 and nested dropout find the axes, slowly, and more slowly with a larger code. The \
+                 rotation augmented gradient finds them in fewer steps. Plain and L2 do not."
             .into(),
         claims,
     }

@@ -153,14 +153,14 @@ fn planted_table(name: &str, planted: &[Planted]) -> Block {
 fn answer(claims: Vec<Claim>) -> Answer {
     Answer {
         question: "8. Can a trained linear autoencoder be certified, and would the certificate notice an error?".into(),
-        derivation: "The optimum is known in closed form: its loss, its subspace, the singular values of the map and, under \
-                     the L2 sum, of both weights. A certificate compares each with the weights at hand: relative loss gap \
-                     and subspace distance within 1e-6, singular values within 1e-4 in double precision. A test that \
-                     cannot fail is no test, so errors are planted: each must be caught, and the check that fails must say \
-                     what is wrong."
+        derivation: "The optimum is known in closed form: its loss, its subspace, the singular values of the map and, \
+                     under the L2 sum, of both weights. A certificate compares each with the weights at hand: \
+                     relative loss gap and subspace distance within 1e-6, singular values within 1e-4 in double \
+                     precision. A test that cannot fail is no test, so errors are planted: each must be caught, and \
+                     the check that fails must say what is wrong."
             .into(),
-        answer: "Trained weights pass on a gentle and a steep spectrum, on one with a near-tie, and on the data sets. A \
-                 decoder scaled by 1.01, a swapped component, data that is not centred and a wrong lambda do not."
+        answer: "Trained weights pass on a gentle and a steep spectrum, on one with a near-tie, and on the data sets. \
+                 A decoder scaled by 1.01, a swapped component, data that is not centred and a wrong lambda do not."
             .into(),
         claims,
     }

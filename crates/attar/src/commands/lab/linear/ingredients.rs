@@ -126,8 +126,8 @@ fn paths(columns: &[(&str, Vec<Distance>)]) -> Option<Block> {
     let rows = first.iter().enumerate().map(|(i, distance)| row(i, distance.what)).collect();
     let names: Vec<&str> = std::iter::once("training").chain(columns.iter().map(|(name, _)| *name)).collect();
     let caption = format!(
-        "||W2 W1 - map of the regularised path|| after {STEPS} steps on the same batches of {BATCH} rows from the same start, \
-         over how far that path has moved. Norms are without affine parameters; dropout drops one half."
+        "||W2 W1 - map of the regularised path|| after {STEPS} steps on the same batches of {BATCH} rows from the \
+         same start, over how far that path has moved. Norms are without affine parameters; dropout drops one half."
     );
     Some(table("Which trainings take the steps of the regularised objective", &caption, &names, rows))
 }
@@ -211,7 +211,8 @@ fn end_table(name: &str, ends: &[End]) -> Block {
     let caption = format!(
         "{name}: {STEPS_PER_RATE} steps at each of four learning rates for Adam, four times as many at one for SGD, \
          {STEPS_PER_RATE} for the others. The optimum is that of \
-         ||X - W2 W1 X||^2/n + lambda (||W1||^2 + ||W2||^2). With layer norm the model is not linear; its W2 W1 is taken."
+         ||X - W2 W1 X||^2/n + lambda (||W1||^2 + ||W2||^2). With layer norm the model is not linear; its W2 W1 is \
+         taken."
     );
     let columns = ["training", "distance of the map, relative", "failing checks"];
     table("Where they end", &caption, &columns, ends.iter().map(row).collect())
@@ -222,18 +223,19 @@ fn answer(claims: Vec<Claim>) -> Answer {
         question: "3. How many linear layers, which loss, and which ingredients make training in PyTorch minimise \
                    (1/n) ||X - W2 W1 X||^2 + lambda (||W1||^2 + ||W2||^2)?"
             .into(),
-        derivation: "MSELoss averages over the b rows of a batch and over the m features too: its gradient is 1/m of that of \
-                     ||X - W2 W1 X||^2 / b. Weight decay w adds w W. A step of rate r is therefore \
-                     W - (r/m) (grad ||X - W2 W1 X||^2 / b + m w W), one of the regularised objective with rate r/m and \
-                     2 lambda = m w: take weight_decay = 2 lambda / m and a learning rate m times larger. SGD's decay is \
-                     an L2 penalty coupled or decoupled; Adam divides the gradient by its running size, so with the decay \
-                     beside it (AdamW) no penalty of the weights' norm is minimised. Dropout adds a penalty of its own on \
-                     code and decoder together, norms take the scale of W1 out of the model, L1Loss asks for medians, \
-                     three layers share the penalty among three factors, one layer has no bottleneck and no product."
+        derivation: "MSELoss averages over the b rows of a batch and over the m features too: its gradient is 1/m of \
+                     that of ||X - W2 W1 X||^2 / b. Weight decay w adds w W. A step of rate r is therefore \
+                     W - (r/m) (grad ||X - W2 W1 X||^2 / b + m w W), one of the regularised objective with rate r/m \
+                     and 2 lambda = m w: take weight_decay = 2 lambda / m and a learning rate m times larger. SGD's \
+                     decay is an L2 penalty coupled or decoupled; Adam divides the gradient by its running size, so \
+                     with the decay beside it (AdamW) no penalty of the weights' norm is minimised. Dropout adds a \
+                     penalty of its own on code and decoder together, norms take the scale of W1 out of the model, \
+                     L1Loss asks for medians, three layers share the penalty among three factors, one layer has no \
+                     bottleneck and no product."
             .into(),
-        answer: "Two linear layers without biases on centred data, MSELoss, and SGD with weight_decay = 2 lambda / m: then \
-                 every step is the same but for rounding. Adam with L2 takes another path to the same optimum, AdamW \
-                 ends elsewhere. No dropout, no layer norm, no batch norm."
+        answer: "Two linear layers without biases on centred data, MSELoss, and SGD with weight_decay = 2 lambda / m: \
+                 then every step is the same but for rounding. Adam with L2 takes another path to the same optimum, \
+                 AdamW ends elsewhere. No dropout, no layer norm, no batch norm."
             .into(),
         claims,
     }

@@ -239,20 +239,20 @@ fn counts(counted: &[Counted]) -> Block {
 
 fn answer(claims: Vec<Claim>) -> Answer {
     Answer {
-        question: "1. Which conditions does the optimum of ||X - W2 W1 X||^2 meet, and which of the points that meet them \
-                   are minima?"
+        question: "1. Which conditions does the optimum of ||X - W2 W1 X||^2 meet, and which of the points that meet \
+                   them are minima?"
             .into(),
         derivation: "With K = X X^T the gradient vanishes where W2 (W1 K W1^T) = K W1^T and (W2^T W2) W1 K = W2^T K. \
-                     With codes that are not redundant the second gives W1 = (W2^T W2)^-1 W2^T, so that P = W2 W1 is the \
-                     orthogonal projector on the columns of W2, and the first then says P K = P K P = K P: P commutes \
-                     with K and so projects on principal directions, some index set I of k of them (Baldi & Hornik \
-                     1989). The loss is the variance outside of I. Turning a code from direction i in I towards j \
-                     outside changes the loss by (sigma_i^2 - sigma_j^2) t^2 + O(t^4), which falls where sigma_j > sigma_i; \
-                     the Hessian has one negative eigenvalue for each such pair."
+                     With codes that are not redundant the second gives W1 = (W2^T W2)^-1 W2^T, so that P = W2 W1 is \
+                     the orthogonal projector on the columns of W2, and the first then says P K = P K P = K P: P \
+                     commutes with K and so projects on principal directions, some index set I of k of them (Baldi & \
+                     Hornik 1989). The loss is the variance outside of I. Turning a code from direction i in I \
+                     towards j outside changes the loss by (sigma_i^2 - sigma_j^2) t^2 + O(t^4), which falls where \
+                     sigma_j > sigma_i; the Hessian has one negative eigenvalue for each such pair."
             .into(),
-        answer: "The principal components meet the conditions to rounding and random points do not. So does every other \
-                 index set, but each of them is a saddle with as many directions of descent as there are pairs in the \
-                 wrong order. The k directions of largest variance alone have none."
+        answer: "The principal components meet the conditions to rounding and random points do not. So does every \
+                 other index set, but each of them is a saddle with as many directions of descent as there are pairs \
+                 in the wrong order. The k directions of largest variance alone have none."
             .into(),
         claims,
     }

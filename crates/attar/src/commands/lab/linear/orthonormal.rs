@@ -59,9 +59,9 @@ struct Decade {
     trained: f64,
 }
 
-/// Trains at the strongest penalty by alternating least squares, and on from there by gradient descent: weights that are
-/// each other's transpose stay so under its steps, and only their singular values have to move. Alternating steps would
-/// set the balance of the two weights off each time, which the penalty restores no faster than `σ²/λ`.
+/// Trains at the strongest penalty by alternating least squares, and on from there by gradient descent: weights that
+/// are each other's transpose stay so under its steps, and only their singular values have to move. Alternating steps
+/// would set the balance of the two weights off each time, which the penalty restores no faster than `σ²/λ`.
 fn decades(subject: &Subject, seed: u64) -> Result<Vec<Decade>, CliError> {
     let least = subject.variances()[subject.codes - 1];
     let mut weights = subject.start(seed);
@@ -107,7 +107,8 @@ fn of_decades(name: &str, decades: &[Decade], control: &[Unregularised]) -> Vec<
     vec![
         Claim::at_most(
             format!(
-                "{name}: trained ||W2^T W2 - I|| over that in closed form less 1, the largest over six decades of lambda"
+                "{name}: trained ||W2^T W2 - I|| over that in closed form less 1, the largest over six decades of \
+                 lambda"
             ),
             largest(decades.iter().map(error)),
             1e-3,
@@ -122,7 +123,8 @@ fn of_decades(name: &str, decades: &[Decade], control: &[Unregularised]) -> Vec<
         ),
         Claim::at_least(
             format!(
-                "{name}: ||W2^T W2 - I|| without a penalty from {STARTS} random starts, the least, over that at the smallest lambda"
+                "{name}: ||W2^T W2 - I|| without a penalty from {STARTS} random starts, the least, over that at the \
+                 smallest lambda"
             ),
             smallest(control.iter().map(|one| one.orthonormality))
                 / decades.last().map_or(f64::NAN, |last| last.trained),
@@ -243,8 +245,8 @@ fn imbalance(weights: &Weights) -> f64 {
 
 fn of_times(name: &str, times: &[(f64, f64)]) -> Claim {
     let sentence = format!(
-        "{name}: slope of log steps against log sigma_1^2/lambda over three decades, from a random start to weights that \
-         are each other's transpose but for a hundredth"
+        "{name}: slope of log steps against log sigma_1^2/lambda over three decades, from a random start to weights \
+         that are each other's transpose but for a hundredth"
     );
     // Steps of finite size shrink the imbalance by 4 lambda rate, up to a share of as much: 0.02 at the strongest.
     Claim::near(sentence, log_slope(times), 1.0, 0.05)
@@ -257,8 +259,9 @@ fn time_figure(name: &str, times: &[(f64, f64)]) -> Block {
     lines(
         "Why from above: a random start takes sigma^2/lambda",
         &format!(
-            "{name}: steps of gradient descent at rate 0.05/sigma_1^2 until ||W1 W1^T - W2^T W2|| is a hundredth of that at \
-             the start. The data term leaves it as it is; the penalty alone shrinks it, by 4 lambda per unit of time."
+            "{name}: steps of gradient descent at rate 0.05/sigma_1^2 until ||W1 W1^T - W2^T W2|| is a hundredth of \
+             that at the start. The data term leaves it as it is; the penalty alone shrinks it, by 4 lambda per unit \
+             of time."
         ),
         [Axis::log("sigma_1^2 / lambda"), Axis::log("steps")],
         vec![panel("", series)],
@@ -267,21 +270,22 @@ fn time_figure(name: &str, times: &[(f64, f64)]) -> Block {
 
 fn answer(claims: Vec<Claim>) -> Answer {
     Answer {
-        question: "4. What becomes of W2 under (1/n) ||X - W2 W1 X||^2 + lambda (||W1||^2 + ||W2||^2) as lambda goes to 0? Is \
-                   the minimiser unique?"
+        question: "4. What becomes of W2 under (1/n) ||X - W2 W1 X||^2 + lambda (||W1||^2 + ||W2||^2) as lambda goes \
+                   to 0? Is the minimiser unique?"
             .into(),
         derivation: "Among all W1, W2 with W2 W1 = U U^T, ||W1||^2 + ||W2||^2 >= 2 ||W2 W1||_* = 2 k, the sum of the \
-                     product's singular values, with equality only for W1 = W2^T with all singular values 1: a singular \
-                     value s of W2 must meet one of 1/s in W1, and s^2 + 1/s^2 is least at 1. A small lambda thus chooses, \
-                     among the minimisers of the plain loss, one with orthonormal columns. In full, the singular values are \
-                     sqrt(1 - lambda/sigma_i^2) (Kunin et al. 2019), so that W2^T W2 - I has the eigenvalues \
-                     -lambda/sigma_i^2. W2 O and O^T W1 have the same loss for every rotation O. The data term changes \
-                     W1 W1^T - W2^T W2 not at all and the penalty shrinks it at the rate 4 lambda, so that a random start takes \
-                     a time of sigma^2/lambda; with lambda falling from above the weights stay balanced."
+                     product's singular values, with equality only for W1 = W2^T with all singular values 1: a \
+                     singular value s of W2 must meet one of 1/s in W1, and s^2 + 1/s^2 is least at 1. A small lambda \
+                     thus chooses, among the minimisers of the plain loss, one with orthonormal columns. In full, the \
+                     singular values are sqrt(1 - lambda/sigma_i^2) (Kunin et al. 2019), so that W2^T W2 - I has the \
+                     eigenvalues -lambda/sigma_i^2. W2 O and O^T W1 have the same loss for every rotation O. The data \
+                     term changes W1 W1^T - W2^T W2 not at all and the penalty shrinks it at the rate 4 lambda, so \
+                     that a random start takes a time of sigma^2/lambda; with lambda falling from above the weights \
+                     stay balanced."
             .into(),
-        answer: "The columns of W2 become orthonormal, ||W2^T W2 - I|| in proportion to lambda. Without a penalty they are \
-                 whatever the start made of them. The product W2 W1 is unique, the minimiser is not: any rotation of the \
-                 code is as good."
+        answer: "The columns of W2 become orthonormal, ||W2^T W2 - I|| in proportion to lambda. Without a penalty \
+                 they are whatever the start made of them. The product W2 W1 is unique, the minimiser is not: any \
+                 rotation of the code is as good."
             .into(),
         claims,
     }

@@ -176,7 +176,8 @@ fn of_source(name: &str, compared: &Compared) -> Vec<Claim> {
         ),
         Claim::at_most(
             format!(
-                "{name}: largest difference of a log-odds on {rows} test rows; weights within that, codes of length up to 10"
+                "{name}: largest difference of a log-odds on {rows} test rows; weights within that, codes of length \
+                 up to 10"
             ),
             log_odds_apart(pca, autoencoder),
             20.0 * near,
@@ -193,21 +194,22 @@ fn of_source(name: &str, compared: &Compared) -> Vec<Claim> {
 fn accuracies(rows: Vec<Vec<String>>) -> Block {
     let columns = ["data", "code", "test accuracy", "predicted otherwise than PCA's", "gradient at the end"];
     let caption = format!(
-        "Multinomial logistic regression with an L2 penalty of {STRENGTH} per row. The third line of each is what is lost \
-         or won without whitening: the penalty then depends on the axes that training happened to choose."
+        "Multinomial logistic regression with an L2 penalty of {STRENGTH} per row. The third line of each is what is \
+         lost or won without whitening: the penalty then depends on the axes that training happened to choose."
     );
     table("The same probe on both codes", &caption, &columns, rows)
 }
 
 fn answer(claims: Vec<Claim>) -> Answer {
     Answer {
-        question: "7. Is a linear probe on the code of a linear autoencoder any better than one on the principal components?"
+        question: "7. Is a linear probe on the code of a linear autoencoder any better than one on the principal \
+                   components?"
             .into(),
-        derivation: "At the optimum the autoencoder's code is Q^-1 times PCA's, with some invertible Q. Whitened, both codes \
-                     have the unit covariance, so that the matrix O between them has O O^T = I: a rotation. A probe's \
-                     logits W c + b on one code are those of W O^T on the other, and the L2 penalty is the same for W and \
-                     W O^T. So the penalised problems are one and the same, and with a penalty above 0 their solution is \
-                     unique: same probabilities, same predictions."
+        derivation: "At the optimum the autoencoder's code is Q^-1 times PCA's, with some invertible Q. Whitened, \
+                     both codes have the unit covariance, so that the matrix O between them has O O^T = I: a \
+                     rotation. A probe's logits W c + b on one code are those of W O^T on the other, and the L2 \
+                     penalty is the same for W and W O^T. So the penalised problems are one and the same, and with a \
+                     penalty above 0 their solution is unique: same probabilities, same predictions."
             .into(),
         answer: "No. Whitened and with the same L2 penalty the two probes are the same to the accuracy of their fits. \
                  Where numbers differ in practice it is the scaling of the code that differs, not what it holds."

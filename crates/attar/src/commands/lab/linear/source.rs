@@ -97,7 +97,8 @@ impl Gaussian {
         let variances = self.subject.variances();
         let (k, last) = (self.subject.codes, variances.len() - 1);
         format!(
-            "{SAMPLES} Gaussian rows of {FEATURES} features with exact variances {:.3}, ..., {:.3} | {:.3}, ..., {:.1e}; code of {k}",
+            "{SAMPLES} Gaussian rows of {FEATURES} features with exact variances {:.3}, ..., {:.3} | {:.3}, ..., \
+             {:.1e}; code of {k}",
             variances[0],
             variances[k - 1],
             variances[k],
@@ -119,8 +120,8 @@ pub(super) fn spectra(seed: u64) -> Result<Vec<Gaussian>, CliError> {
     SPECTRA.into_iter().map(gaussian).collect()
 }
 
-/// Gaussian rows, centred and whitened, then stretched along random directions: `[samples, features]`, with exactly these
-/// variances (divisor n).
+/// Gaussian rows, centred and whitened, then stretched along random directions: `[samples, features]`, with exactly
+/// these variances (divisor n).
 pub(super) fn rows_of(variances: &[f64], samples: usize, seed: u64) -> Result<Mat<f64>, CliError> {
     let m = variances.len();
     let noise = Weights::random(samples, m, 1.0, seed).decoder;

@@ -35,9 +35,9 @@ pub(super) fn ask(lab: &Lab) -> Result<Part, CliError> {
     }
     let spectra = lines(
         "The spectrum read off the decoder",
-        "lambda / (1 - s^2) for the singular values s of a decoder trained with lambda of half the smallest kept variance, \
-         over the variances of the data.",
-        [Axis::linear("principal direction"), Axis::log("variance (squared units of the data)")],
+        "lambda / (1 - s^2) for the singular values s of a decoder trained with lambda of half the smallest kept \
+         variance, over the variances of the data, in its squared units.",
+        [Axis::linear("principal direction"), Axis::log("variance")],
         read,
     );
     let errors = lines(
@@ -107,7 +107,8 @@ fn of_subject(name: &str, subject: &Subject, recovered: &[f64], errors: &[Stored
         ),
         Claim::at_most(
             format!(
-                "{name}: the error of a decoder stored in single precision over its bound, the largest while the bound is below {LINEAR}"
+                "{name}: the error of a decoder stored in single precision over its bound, the largest while the \
+                 bound is below {LINEAR}"
             ),
             largest(linear().map(|stored| stored.error / stored.bound)),
             1.0,
@@ -139,13 +140,14 @@ fn stored_panel(name: &str, errors: &[Stored]) -> Panel {
 fn answer(claims: Vec<Claim>) -> Answer {
     Answer {
         question: "5. Can the spectrum of the data be read off a trained decoder?".into(),
-        derivation: "Under the L2 sum the decoder's singular values are s_i = sqrt(1 - lambda/sigma_i^2) (Kunin et al. \
-                     2019), so sigma_i^2 = lambda/(1 - s_i^2). An error ds becomes a relative error of 2 s sigma^2/lambda \
-                     ds: the penalty must be felt. It may not reach the smallest kept variance either, as a direction with \
-                     sigma^2 <= lambda collapses. Half the smallest kept variance is a good choice."
-            .into(),
-        answer: "Yes: with lambda near half the smallest kept variance all kept variances come out to many digits. With \
-                 a smaller lambda the singular values crowd below 1 and the error grows as sigma^2/lambda."
+        derivation:
+            "Under the L2 sum the decoder's singular values are s_i = sqrt(1 - lambda/sigma_i^2) (Kunin et al. \
+                     2019), so sigma_i^2 = lambda/(1 - s_i^2). An error ds becomes a relative error of 2 s \
+                     sigma^2/lambda ds: the penalty must be felt. It may not reach the smallest kept variance either, \
+                     as a direction with sigma^2 <= lambda collapses. Half the smallest kept variance is a good choice."
+                .into(),
+        answer: "Yes: with lambda near half the smallest kept variance all kept variances come out to many digits. \
+                 With a smaller lambda the singular values crowd below 1 and the error grows as sigma^2/lambda."
             .into(),
         claims,
     }

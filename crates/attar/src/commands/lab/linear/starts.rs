@@ -35,12 +35,12 @@ pub(super) fn ask(lab: &Lab) -> Result<Part, CliError> {
         ends.push(end(name, &reached));
     }
     let caption = format!(
-        "The loss above the closed form's, relative, on the way from {DRAWN} of {STARTS} random starts. Gradient descent with \
-         an exact line search; alternating least squares on images and on the near-tie."
+        "The loss above the closed form's, relative, on the way from {DRAWN} of {STARTS} random starts. Gradient \
+         descent with an exact line search; alternating least squares on images and on the near-tie."
     );
     let ways = lines("No start is caught", &caption, [Axis::linear("steps"), Axis::log("relative loss gap")], ways);
-    let caption = "Mean squared sine of the angles between the decoder's columns and the principal subspace, and between \
-                   each principal axis and the column nearest to it. Below rounding a value is not drawn.";
+    let caption = "Mean squared sine of the angles between the decoder's columns and the principal subspace, and \
+                   between each principal axis and the column nearest to it. Below rounding a value is not drawn.";
     let axes = [Axis::linear("random start"), Axis::log("distance, 0 to 1")];
     let ends = lines("The subspace is found, the axes are not", caption, axes, ends);
     Ok(Part { answer: answer(claims), figures: vec![ways, ends] })
@@ -136,15 +136,15 @@ fn end(name: &str, reached: &[Reached]) -> Panel {
 fn answer(claims: Vec<Claim>) -> Answer {
     Answer {
         question: "2. Does gradient descent find the global minimum, and does it find the principal axes?".into(),
-        derivation: "By question 1 every critical point but the global minimum has a direction of descent, so there is no \
-                     local minimum to be caught in, and a random start is on the way into a saddle with probability 0. \
-                     W2 Q and Q^-1 W1 have the same product and so the same loss for every invertible Q: the product is \
-                     determined, the columns of W2 are not. The steps that descent needs grow as \
+        derivation: "By question 1 every critical point but the global minimum has a direction of descent, so there \
+                     is no local minimum to be caught in, and a random start is on the way into a saddle with \
+                     probability 0. W2 Q and Q^-1 W1 have the same product and so the same loss for every invertible \
+                     Q: the product is determined, the columns of W2 are not. The steps that descent needs grow as \
                      sigma_1^2 over the gap behind the last kept variance: on the near-tie and on images, where a step \
                      costs a hundred times more, alternating least squares takes its place."
             .into(),
-        answer: "From every start the loss comes down to the sum of the variances left out and the decoder's columns span \
-                 the principal subspace. They are other columns each time: plain linear autoencoders find the \
+        answer: "From every start the loss comes down to the sum of the variances left out and the decoder's columns \
+                 span the principal subspace. They are other columns each time: plain linear autoencoders find the \
                  subspace and not the axes."
             .into(),
         claims,
