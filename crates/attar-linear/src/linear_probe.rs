@@ -5,7 +5,8 @@ mod kernel;
 mod tests;
 
 use chacha20::ChaCha8Rng;
-use faer::{Mat, MatRef};
+use faer::linalg::matmul::matmul;
+use faer::{Accum, Mat, MatRef, Par};
 use pulp::Arch;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
@@ -152,9 +153,14 @@ impl FittedLinearProbe {
     pub fn accuracy_affine(&self, codes: &AffineCodes<'_>, labels: &[u32]) -> Result<f64, Error> {
         codes.check()?;
         check::features(codes.weight, self.weight.ncols())?;
-        let shift = &self.weight * faer::ColRef::from_slice(codes.bias);
-        let bias = self.bias.iter().zip(shift.iter()).map(|(bias, shift)| bias + shift).collect();
-        Self { weight: &self.weight * codes.weight.transpose(), bias }.accuracy(codes.inputs, labels)
+        let through = |map: MatRef<'_, f32>| {
+            let mut out = Mat::<f32>::zeros(self.weight.nrows(), map.ncols());
+            matmul(&mut out, Accum::Replace, &self.weight, map, 1.0, Par::Seq);
+            out
+        };
+        let shift = through(MatRef::from_column_major_slice(codes.bias, codes.bias.len(), 1));
+        let bias = self.bias.iter().zip(shift.col(0).iter()).map(|(bias, shift)| bias + shift).collect();
+        Self { weight: through(codes.weight.transpose()), bias }.accuracy(codes.inputs, labels)
     }
 }
 

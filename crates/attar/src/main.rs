@@ -25,6 +25,8 @@ use crate::error::CliError;
 use crate::settings::Settings;
 
 fn main() -> ExitCode {
+    // What faer does on several threads has other bits than on one.
+    faer::set_global_parallelism(faer::Par::Seq);
     match run(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => error.report(),

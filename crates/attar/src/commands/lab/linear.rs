@@ -75,9 +75,6 @@ struct Answered {
 
 /// Asks the questions, prints the answers and writes the report; an error when a claim fails.
 pub(crate) fn linear(data: Option<LinearData>, only: &[u8], overwrite: bool, common: &Common) -> Result<(), CliError> {
-    // Decompositions would split their work by the number of threads otherwise, and end in other bits. Work is shared
-    // out by questions, data sets and starts instead.
-    faer::set_global_parallelism(faer::Par::Seq);
     let folder = common.out.clone().unwrap_or_else(|| PathBuf::from("runs/lab-linear"));
     if folder.join("results.json").exists() && !overwrite {
         return Err(attar_learn::Error::RunExists { path: folder }.into());
