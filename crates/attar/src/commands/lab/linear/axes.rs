@@ -14,7 +14,7 @@ use crate::error::CliError;
 const CODES: [usize; 4] = [2, 5, 10, 20];
 const FEATURES: usize = 30;
 const SAMPLES: usize = 100;
-const STEPS: usize = 10_000;
+const STEPS: usize = 30_000;
 
 /// The rate of the rotation augmented gradient, over the largest variance: somewhat below the largest that is stable.
 const RATE: f64 = 0.4;
