@@ -61,7 +61,7 @@ fn method(subject: &Subject) -> (&'static str, Solver, usize) {
     let variances = subject.variances();
     let condition = variances[0] / (variances[subject.codes - 1] - variances[subject.codes]);
     if subject.factor.features() <= MOST_FEATURES && condition <= MOST_CONDITION {
-        ("gradient descent", Solver::GradientDescent, 10_000)
+        ("gradient descent", Solver::GradientDescent, 50_000)
     } else {
         ("alternating least squares", Solver::AlternatingLeastSquares, 30_000)
     }
