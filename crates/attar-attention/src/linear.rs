@@ -11,6 +11,7 @@ use std::ops::Range;
 use attar_ops::{Float, Matrix, MatrixMut};
 use rayon::prelude::*;
 
+use crate::Error;
 use crate::attention::{Attention, Form, Forward, Gradients};
 use crate::denominator::Bounds;
 use crate::kernel::{Kernel, Link, RowScale};
@@ -19,7 +20,6 @@ use crate::shape::{Group, Inputs, Shape, parts};
 use crate::tile::{
     Block, BlockGradient, TILE, add_product, key_shift, mask, of_keys, of_queries, pieces, product, scores,
 };
-use crate::Error;
 
 /// The map whose features the sums are made of.
 pub(crate) fn features<T>(kernel: &Kernel<T>) -> Result<&Map<T>, Error> {

@@ -35,6 +35,15 @@ pub struct Gradients {
     pub values: Vec<f64>,
 }
 
+/// What rounding is relative to: the same sums as the result, of the magnitudes of their terms.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Sizes {
+    /// Laid out as the output.
+    pub output: Vec<f64>,
+    /// Laid out as the gradients.
+    pub gradients: Gradients,
+}
+
 /// `sum_j sim(q_i, k_j) v_j / sum_j sim(q_i, k_j)` over the keys that each query sees.
 ///
 /// # Errors
@@ -48,13 +57,13 @@ pub fn forward<T: Float>(attention: &Attention, inputs: &Inputs<'_, T>) -> Resul
         for head in 0..inputs.shape.group() {
             for query in 0..inputs.shape.queries {
                 let row = Row::new(&law, &group, head, query);
-                all.output.extend(row.mean(&group, &row.weights));
+                all.output.extend(row.mean(&group, &row.weights, |term| term));
                 all.normaliser.push(row.normaliser(&law));
                 all.kappa.push(row.kappa);
                 if let Similarity::Hard { gradient } = law.similarity {
                     all.chosen.push(row.chosen);
                     let learns = gradient != HardGradient::None;
-                    all.soft.extend(row.mean(&group, &row.soft).into_iter().filter(|_| learns));
+                    all.soft.extend(row.mean(&group, &row.soft, |term| term).into_iter().filter(|_| learns));
                 }
             }
         }
@@ -66,32 +75,48 @@ pub fn forward<T: Float>(attention: &Attention, inputs: &Inputs<'_, T>) -> Resul
 ///
 /// # Errors
 /// Where [`Attention::backward`] has one.
-pub fn backward<T: Float>(
+pub fn backward<T: Float>(attention: &Attention, inputs: &Inputs<'_, T>, of_output: &[T]) -> Result<Gradients, Error> {
+    Ok(summed(attention, inputs, of_output, |term| term)?.gradients)
+}
+
+/// The sums of [`forward`] and [`backward`] with the magnitude of every term.
+///
+/// # Errors
+/// Where [`Attention::backward`] has one.
+pub fn sizes<T: Float>(attention: &Attention, inputs: &Inputs<'_, T>, of_output: &[T]) -> Result<Sizes, Error> {
+    summed(attention, inputs, of_output, f64::abs)
+}
+
+/// Output and gradients, where `sign` has been applied to every factor of every term.
+fn summed<T: Float>(
     attention: &Attention,
     inputs: &Inputs<'_, T>,
     of_output: &[T],
-) -> Result<Gradients, Error> {
+    sign: fn(f64) -> f64,
+) -> Result<Sizes, Error> {
     attention.validate(inputs)?;
     let shape = inputs.shape;
     crate::shape::length("values of the output's gradient", shape.outputs(), of_output.len())?;
     let law = Law::new(attention, shape.dim);
-    let mut all = Gradients { queries: vec![0.0; inputs.queries.len()], ..Gradients::default() };
+    let (mut output, mut of_queries) = (Vec::new(), vec![0.0; inputs.queries.len()]);
+    let (mut of_all_keys, mut of_all_values) = (Vec::new(), Vec::new());
     let mut of_rows = of_output.chunks_exact(shape.value_dim);
     for index in 0..shape.groups() {
         let group = inputs.group(index, attention.causal);
-        let mut of_keys = vec![0.0; group.keys.len()];
-        let mut of_values = vec![0.0; group.values.len()];
+        let (mut of_keys, mut of_values) = (vec![0.0; group.keys.len()], vec![0.0; group.values.len()]);
         for (at, of_row) in (0..shape.group() * shape.queries).zip(&mut of_rows) {
             let row = Row::new(&law, &group, at / shape.queries, at % shape.queries);
-            let of_row: Vec<f64> = of_row.iter().map(|value| value.to_f64()).collect();
             let first = (index * shape.group() * shape.queries + at) * shape.dim;
-            let of_query = &mut all.queries[first..first + shape.dim];
-            row.add_gradients(&law, &group, &of_row, [of_query, &mut of_keys, &mut of_values]);
+            let of_query = &mut of_queries[first..first + shape.dim];
+            output.extend(row.mean(&group, &row.weights, sign));
+            let of_row: Vec<f64> = of_row.iter().map(|value| sign(value.to_f64())).collect();
+            row.add_gradients(&law, &group, &of_row, [of_query, &mut of_keys, &mut of_values], sign);
         }
-        all.keys.extend(of_keys);
-        all.values.extend(of_values);
+        of_all_keys.extend(of_keys);
+        of_all_values.extend(of_values);
     }
-    Ok(all)
+    let gradients = Gradients { queries: of_queries, keys: of_all_keys, values: of_all_values };
+    Ok(Sizes { output, gradients })
 }
 
 /// A similarity of two vectors and its derivatives.
@@ -185,14 +210,16 @@ impl Row {
         let q = vector(group.query_rows(head, &(query..query + 1)));
         let logit = |key: usize| law.scale * dot(&q, &vector(group.key_rows(&(key..key + 1))));
         let exponential = law.is_exponential();
-        let shift = if exponential { seen.iter().map(|key| logit(*key)).fold(f64::NEG_INFINITY, f64::max) } else { 0.0 };
+        let shift =
+            if exponential { seen.iter().map(|key| logit(*key)).fold(f64::NEG_INFINITY, f64::max) } else { 0.0 };
         let mut soft = vec![0.0; group.shape.keys];
         for &key in &seen {
             soft[key] = law.value(&q, &vector(group.key_rows(&(key..key + 1))), shift);
         }
         let score = |key: usize| dot(&q, &vector(group.key_rows(&(key..key + 1))));
         let chosen = seen.iter().copied().reduce(|best, key| if score(key) > score(best) { key } else { best });
-        let mut row = Self { weights: soft.clone(), soft, denominator: 0.0, shift, kappa: 1.0, chosen, query: q.clone(), seen };
+        let mut row =
+            Self { weights: soft.clone(), soft, denominator: 0.0, shift, kappa: 1.0, chosen, query: q.clone(), seen };
         if matches!(law.similarity, Similarity::Hard { .. }) {
             row.weights.iter_mut().enumerate().for_each(|(key, weight)| *weight = f64::from(Some(key) == chosen));
         }
@@ -217,14 +244,14 @@ impl Row {
     }
 
     /// The values' mean with these weights; zero where the denominator is.
-    fn mean<T: Float>(&self, group: &Group<'_, T>, weights: &[f64]) -> Vec<f64> {
+    fn mean<T: Float>(&self, group: &Group<'_, T>, weights: &[f64], sign: fn(f64) -> f64) -> Vec<f64> {
         let total: f64 = weights.iter().sum();
         let mut mean = vec![0.0; group.shape.value_dim];
         if self.denominator == 0.0 {
             return mean;
         }
         for (values, weight) in group.values.chunks_exact(group.shape.value_dim).zip(weights) {
-            mean.iter_mut().zip(values).for_each(|(mean, value)| *mean += weight * value.to_f64() / total);
+            mean.iter_mut().zip(values).for_each(|(mean, value)| *mean += sign(weight * value.to_f64() / total));
         }
         mean
     }
@@ -236,27 +263,29 @@ impl Row {
         group: &Group<'_, T>,
         of_row: &[f64],
         [of_query, of_keys, of_values]: [&mut [f64]; 3],
+        sign: fn(f64) -> f64,
     ) {
         if self.denominator == 0.0 {
             return;
         }
         let (dim, value_dim) = (group.shape.dim, group.shape.value_dim);
-        let of_mean = dot(of_row, &self.mean(group, &self.soft));
+        let of_mean = dot(of_row, &self.mean(group, &self.soft, sign));
         let total: f64 = self.soft.iter().sum();
         let learns = law.similarity != Similarity::Hard { gradient: HardGradient::None };
         for &key in &self.seen {
             let of_value = &mut of_values[key * value_dim..][..value_dim];
-            let share = self.weights[key] / self.denominator;
+            let share = sign(self.weights[key] / self.denominator);
             of_value.iter_mut().zip(of_row).for_each(|(sum, of)| *sum += share * of);
             if !learns {
                 continue;
             }
             let k = vector(group.key_rows(&(key..key + 1)));
-            let of_weight = (dot(of_row, &vector(group.value_rows(&(key..key + 1)))) - of_mean) / total;
+            let value: Vec<f64> = vector(group.value_rows(&(key..key + 1))).into_iter().map(sign).collect();
+            let of_weight = (dot(of_row, &value) + sign(-1.0) * of_mean) / sign(total);
             let slopes = [law.slope(&self.query, &k, self.soft[key]), law.slope(&k, &self.query, self.soft[key])];
-            of_query.iter_mut().zip(&slopes[0]).for_each(|(sum, slope)| *sum += of_weight * slope);
+            of_query.iter_mut().zip(&slopes[0]).for_each(|(sum, slope)| *sum += of_weight * sign(*slope));
             let of_key = &mut of_keys[key * dim..][..dim];
-            of_key.iter_mut().zip(&slopes[1]).for_each(|(sum, slope)| *sum += of_weight * slope);
+            of_key.iter_mut().zip(&slopes[1]).for_each(|(sum, slope)| *sum += of_weight * sign(*slope));
         }
     }
 }

@@ -3,13 +3,13 @@
 use attar_ops::Float;
 use rayon::prelude::*;
 
+use crate::Error;
 use crate::attention::Attention;
 use crate::denominator::Bounds;
 use crate::kernel::Kernel;
 use crate::linear::{Line, Side, features};
 use crate::shape::{Inputs, Shape, parts};
 use crate::tile::key_shift;
-use crate::Error;
 
 /// What a causal attention keeps of the tokens so far.
 ///

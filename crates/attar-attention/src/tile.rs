@@ -132,13 +132,7 @@ pub(crate) fn of_queries<'a, T: Float>(map: &Map<T>, rows: &'a [T], dim: usize, 
 }
 
 /// The features of a block of keys, where `shift` lessens the exponents of random ones.
-pub(crate) fn of_keys<'a, T: Float>(
-    map: &Map<T>,
-    rows: &'a [T],
-    dim: usize,
-    shift: T,
-    out: &'a mut Vec<T>,
-) -> &'a [T] {
+pub(crate) fn of_keys<'a, T: Float>(map: &Map<T>, rows: &'a [T], dim: usize, shift: T, out: &'a mut Vec<T>) -> &'a [T] {
     map.apply(rows, dim, Side::Key { shift }, out)
 }
 
@@ -146,8 +140,7 @@ pub(crate) fn of_keys<'a, T: Float>(
 pub(crate) fn key_shift<T: Float>(kernel: &Kernel<T>, group: &Group<'_, T>, before: T) -> T {
     let Map::Random(random) = &kernel.scores else { return before };
     let blocks = crate::shape::ranges(group.shape.keys, TILE).into_iter();
-    let largest = |keys: Range<usize>| {
-        random.largest_exponent(group.key_rows(&keys), kernel.dim, group.hidden_of(&keys))
-    };
+    let largest =
+        |keys: Range<usize>| random.largest_exponent(group.key_rows(&keys), kernel.dim, group.hidden_of(&keys));
     blocks.map(largest).fold(before, |a, b| if b > a { b } else { a })
 }

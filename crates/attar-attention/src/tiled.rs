@@ -219,11 +219,8 @@ impl<T: Float> Running<T> {
         for (row, (mean, normaliser)) in mean.chunks_exact_mut(width.max(1)).zip(normaliser).enumerate() {
             let total = self.totals[row];
             let denominator = settled(row, T::from_f64(total));
-            *normaliser = if self.link.is_exp() {
-                T::from_f64(self.largest[row].to_f64() + total.ln())
-            } else {
-                denominator
-            };
+            *normaliser =
+                if self.link.is_exp() { T::from_f64(self.largest[row].to_f64() + total.ln()) } else { denominator };
             if denominator == T::ZERO {
                 mean.fill(T::ZERO);
             } else {
@@ -249,9 +246,7 @@ pub(crate) fn backward<T: Float>(
     let segments = ranges(shape.keys, blocks.div_ceil(pieces(shape.groups(), blocks)).max(1) * TILE);
     let shifts: Vec<T> = (0..shape.groups())
         .into_par_iter()
-        .map(|index| {
-            key_shift(&kernel, &inputs.group(index, attention.causal), T::from_f64(f64::NEG_INFINITY))
-        })
+        .map(|index| key_shift(&kernel, &inputs.group(index, attention.causal), T::from_f64(f64::NEG_INFINITY)))
         .collect();
     let of_keys = parts(&mut gradients.keys, shape.groups(), 1, &segments, shape.dim);
     let of_values = parts(&mut gradients.values, shape.groups(), 1, &segments, shape.value_dim);
