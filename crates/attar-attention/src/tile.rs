@@ -93,7 +93,7 @@ impl<T: Float> BlockGradient<T> {
         let (width, value_dim) = (kernel.scores.width(kernel.dim), group.shape.value_dim);
         scores(&mut self.weights, query_features, key_features, width);
         scores(&mut self.of_scores, of_output, group.value_rows(keys), value_dim);
-        self.to_scores(kernel, group, block);
+        self.chain_to_scores(kernel, group, block);
         let weights = Matrix::row_major(&self.weights, keys.len());
         let of_scores = Matrix::row_major(&self.of_scores, keys.len());
         if block.of_values {
@@ -110,7 +110,7 @@ impl<T: Float> BlockGradient<T> {
         }
     }
 
-    fn to_scores(&mut self, kernel: &Kernel<T>, group: &Group<'_, T>, block: &Block<'_, T>) {
+    fn chain_to_scores(&mut self, kernel: &Kernel<T>, group: &Group<'_, T>, block: &Block<'_, T>) {
         let (queries, keys) = (&block.queries, &block.keys);
         if kernel.link.is_exp() {
             mask(&mut self.weights, group, queries, keys, T::from_f64(f64::NEG_INFINITY));
