@@ -1,4 +1,5 @@
 //! Attention from outside: every form against the definition in `f64`.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 mod agreement;
 mod cases;
