@@ -94,11 +94,11 @@ fn lifted<T: Float>(dim: usize, shift: T) -> usize {
     dim + usize::from(shift != T::ZERO)
 }
 
-/// `elu(x) + 1`
+/// `elu(x) + 1 = max(x, 0) + exp(min(x, 0))`, without a branch, so that it vectorises.
 #[inline(always)]
 fn elu<T: Float>(x: T) -> T {
-    let below = if x > T::ZERO { T::ZERO } else { x };
-    if x > T::ZERO { x + T::ONE } else { below.exp_of_negative() }
+    let (above, below) = if x > T::ZERO { (x, T::ZERO) } else { (T::ZERO, x) };
+    above + below.exp_of_negative()
 }
 
 fn each<T: Float>(rows: &[T], out: &mut [T], map: impl Fn(T) -> T) {
