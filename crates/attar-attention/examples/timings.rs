@@ -1,4 +1,5 @@
-//! Milliseconds forward and backward of every form, in `f32`: `cargo run --release --example timings -- 1024 4096`.
+//! Milliseconds forward and backward of every form, in `f32`:
+//! `cargo run --release -p attar-attention --example timings -- 1024 4096`.
 
 use std::time::Instant;
 

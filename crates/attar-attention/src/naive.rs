@@ -15,8 +15,8 @@ pub struct Output {
     pub output: Vec<f64>,
     /// `[batch, heads, queries]`: the denominator, 0 where it counts as zero; of softmax its logarithm.
     pub normaliser: Vec<f64>,
-    /// `[batch, heads, queries]`: how much the denominator cancels, the sum of `|phi(q)||phi(k)|` over it; of softmax and
-    /// of hard attention the largest exponent.
+    /// `[batch, heads, queries]`: how much the denominator cancels, the sum of `|phi(q)||phi(k)|` over it; of softmax
+    /// and of hard attention the largest exponent.
     pub kappa: Vec<f64>,
     /// Of hard attention, `[batch, heads, queries]`: the key that it takes, if any is seen.
     pub chosen: Vec<Option<usize>>,
