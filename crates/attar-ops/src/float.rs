@@ -33,6 +33,8 @@ pub trait Float:
 
     /// The smallest positive number that is not subnormal.
     const MIN_POSITIVE: Self;
+    /// From 1 to the next larger number.
+    const EPSILON: Self;
 
     /// The nearest value.
     fn from_f64(value: f64) -> Self;
@@ -43,6 +45,13 @@ pub trait Float:
     /// # Panics
     /// If the shapes do not fit each other.
     fn product(precision: Precision, out: MatrixMut<'_, Self>, left: Matrix<'_, Self>, right: Matrix<'_, Self>);
+    /// `out += left right` in full precision on this thread.
+    ///
+    /// # Panics
+    /// If the shapes do not fit each other.
+    fn add_product(out: MatrixMut<'_, Self>, left: Matrix<'_, Self>, right: Matrix<'_, Self>) {
+        product::full(out, left, right, true);
+    }
     /// The square root.
     fn sqrt(self) -> Self;
     /// The absolute value.
@@ -59,6 +68,7 @@ impl Float for f32 {
     const ZERO: Self = 0.0;
     const ONE: Self = 1.0;
     const MIN_POSITIVE: Self = Self::MIN_POSITIVE;
+    const EPSILON: Self = Self::EPSILON;
 
     #[inline(always)]
     fn from_f64(value: f64) -> Self {
@@ -72,7 +82,7 @@ impl Float for f32 {
 
     fn product(precision: Precision, out: MatrixMut<'_, Self>, left: Matrix<'_, Self>, right: Matrix<'_, Self>) {
         match precision {
-            Precision::Full => product::full(out, left, right, 0.0, 1.0),
+            Precision::Full => product::full(out, left, right, false),
             Precision::Bf16 => bf16::product(out, left, right, false),
         }
     }
@@ -124,6 +134,7 @@ impl Float for f64 {
     const ZERO: Self = 0.0;
     const ONE: Self = 1.0;
     const MIN_POSITIVE: Self = Self::MIN_POSITIVE;
+    const EPSILON: Self = Self::EPSILON;
 
     #[inline(always)]
     fn from_f64(value: f64) -> Self {
@@ -136,7 +147,7 @@ impl Float for f64 {
     }
 
     fn product(_: Precision, out: MatrixMut<'_, Self>, left: Matrix<'_, Self>, right: Matrix<'_, Self>) {
-        product::full(out, left, right, 0.0, 1.0);
+        product::full(out, left, right, false);
     }
 
     #[inline(always)]

@@ -70,11 +70,11 @@ fn blocks(work: usize) -> usize {
     1 << (work / BLOCK_WORK).clamp(2, MOST_BLOCKS).ilog2()
 }
 
-/// `out = left right` in full precision, on this thread.
+/// `out = left right` in full precision, on this thread; `out += left right` where `accumulate`.
 ///
 /// # Panics
 /// If the shapes do not fit each other.
-pub(crate) fn full<T: 'static>(mut out: MatrixMut<'_, T>, left: Matrix<'_, T>, right: Matrix<'_, T>, zero: T, one: T) {
+pub(crate) fn full<T: Float>(mut out: MatrixMut<'_, T>, left: Matrix<'_, T>, right: Matrix<'_, T>, accumulate: bool) {
     assert_eq!(left.columns(), right.rows(), "columns of the left factor for rows of the right one");
     assert_eq!([out.rows(), out.columns()], [left.rows(), right.columns()], "shape of the result");
     // SAFETY: `out` is ours alone with all its rows and columns, a `Matrix` ends within its values, the shapes fit by
@@ -87,15 +87,15 @@ pub(crate) fn full<T: 'static>(mut out: MatrixMut<'_, T>, left: Matrix<'_, T>, r
             out.as_mut_ptr(),
             1,
             out.stride() as isize,
-            false,
+            accumulate,
             left.values().as_ptr(),
             left.column_stride() as isize,
             left.row_stride() as isize,
             right.values().as_ptr(),
             right.column_stride() as isize,
             right.row_stride() as isize,
-            zero,
-            one,
+            if accumulate { T::ONE } else { T::ZERO },
+            T::ONE,
             false,
             false,
             false,
@@ -147,6 +147,25 @@ mod tests {
     fn agrees_with_the_sums_written_out() {
         check::<f32>(1e-6);
         check::<f64>(1e-15);
+    }
+
+    /// Into a part of a larger array, whose other values stay as they are.
+    #[test]
+    fn adds_to_what_is_there() {
+        let (left, right) = (values::<f64>(7 * 5, 0.1), values::<f64>(5 * 3, 0.7));
+        let (left, right) = (Matrix::row_major(&left, 5), Matrix::row_major(&right, 3));
+        for inner in [0, 5] {
+            let (left, right) = (left.some_columns(0, inner), right.some_rows(0, inner));
+            let mut out = values::<f64>(8 * 4, 0.4);
+            let before = out.clone();
+            f64::add_product(MatrixMut::row_major(&mut out, 4).part([1, 1], [7, 3]), left, right);
+            let product = naive::product(left, right);
+            for (at, (got, before)) in out.into_iter().zip(before).enumerate() {
+                let inside = at / 4 >= 1 && at % 4 >= 1;
+                let want = before + if inside { product[(at / 4 - 1) * 3 + at % 4 - 1] } else { 0.0 };
+                assert!((got - want).abs() < 1e-14, "{inner}, place {at}: {got} for {want}");
+            }
+        }
     }
 
     #[test]

@@ -38,7 +38,7 @@ pub(crate) fn rows_of_a_block(columns: usize) -> usize {
 
 /// The largest value; NaN is passed over, and of nothing it is minus infinity.
 #[inline(always)]
-pub(crate) fn largest<T: Float>(row: &[T]) -> T {
+pub fn largest<T: Float>(row: &[T]) -> T {
     let larger = |a: T, b: T| if b > a { b } else { a };
     let least = T::from_f64(f64::NEG_INFINITY);
     let mut lanes = [least; LANES];
@@ -53,13 +53,13 @@ pub(crate) fn largest<T: Float>(row: &[T]) -> T {
 
 /// The sum of the values.
 #[inline(always)]
-pub(crate) fn sum<T: Float>(row: &[T]) -> f64 {
+pub fn sum<T: Float>(row: &[T]) -> f64 {
     sum_of(row, row, |value, _| value)
 }
 
 /// The sum of the products of corresponding values.
 #[inline(always)]
-pub(crate) fn sum_of_products<T: Float>(left: &[T], right: &[T]) -> f64 {
+pub fn sum_of_products<T: Float>(left: &[T], right: &[T]) -> f64 {
     sum_of(left, right, |left, right| left * right)
 }
 

@@ -8,7 +8,7 @@ use pulp::{Arch, Simd, WithSimd};
 /// is compiled for the oldest machine. So is a closure that captures what it changes, because the call of such a one
 /// goes through a function that the compiler makes; hence everything that changes is an argument.
 #[inline(always)]
-pub(crate) fn vectorised<A, R>(arguments: A, work: impl Fn(A) -> R) -> R {
+pub fn vectorised<A, R>(arguments: A, work: impl Fn(A) -> R) -> R {
     Arch::new().dispatch(Call(arguments, work))
 }
 

@@ -9,8 +9,9 @@ use crate::text;
 const DOCUMENTS: [&str; 5] = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/performance.md"];
 
 /// Each crate of the workspace, with those it may stand on.
-const MAY_USE: [(&str, &[&str]); 7] = [
+const MAY_USE: [(&str, &[&str]); 8] = [
     ("attar", &["attar-data", "attar-doctor", "attar-learn", "attar-linear", "attar-ops", "attar-report"]),
+    ("attar-attention", &["attar-ops"]),
     ("attar-data", &[]),
     ("attar-doctor", &[]),
     ("attar-learn", &["attar-data", "attar-doctor", "attar-linear", "attar-ops"]),

@@ -1,0 +1,228 @@
+//! Attention as a configuration, in any of its forms.
+
+use attar_ops::Float;
+
+use crate::denominator::Bounds;
+use crate::kernel::{Kernel, Link, RowScale, row_products};
+use crate::shape::length;
+use crate::tiled::NO_KEY;
+use crate::{Error, HardGradient, Inputs, Positivity, Shape, Similarity, linear, naive, tiled};
+
+/// `output_i = sum_j sim(q_i, k_j) v_j / sum_j sim(q_i, k_j)` over the keys j that the query i sees.
+///
+/// Where the denominator counts as zero, see [`crate::tau`], the output and every gradient through it are zero.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Attention {
+    /// How much a query attends to a key.
+    pub similarity: Similarity,
+    /// Whether a query sees only keys up to its own place, where the last query has the place of the last key.
+    pub causal: bool,
+    /// Takes a similarity of both signs, whose denominators may cancel.
+    pub allow_signed: bool,
+}
+
+/// How attention is computed; the result is the same but for rounding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// By its definition in `f64`, see [`naive`]: slow.
+    Naive,
+    /// All pairs, block by block: O(N^2) time, O(N) memory; for every similarity.
+    Tiled,
+    /// Through the sums of features: O(N) time and memory; for similarities with [`Similarity::has_features`].
+    Linear,
+}
+
+/// The output, and what the gradients are computed from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Forward<T> {
+    /// `[batch, heads, queries, value_dim]`.
+    pub output: Vec<T>,
+    /// `[batch, heads, queries]`: the denominator, 0 where it counts as zero; of softmax its logarithm. Random features
+    /// leave a factor of each query out; hard attention that does not learn has none.
+    pub normaliser: Vec<T>,
+    form: Form,
+    /// Of hard attention: each query's key, or [`NO_KEY`].
+    pub(crate) chosen: Vec<u32>,
+    /// Of hard attention that learns: the softmax's output.
+    pub(crate) soft: Vec<T>,
+}
+
+/// The gradients, laid out as what they belong to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Gradients<T> {
+    /// By the queries.
+    pub queries: Vec<T>,
+    /// By the keys.
+    pub keys: Vec<T>,
+    /// By the values.
+    pub values: Vec<T>,
+}
+
+/// How near denominators are to zero.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Denominators {
+    /// Rows of the output.
+    pub rows: usize,
+    /// Those whose denominator counts as zero, or that see no key.
+    pub zero: usize,
+    /// The smallest denominator of the others, relative to `sum_j |phi(q)||phi(k_j)|`; none where it cannot vanish.
+    pub nearest: Option<f64>,
+}
+
+impl Attention {
+    /// With this similarity, over all keys.
+    pub fn new(similarity: Similarity) -> Self {
+        Self { similarity, causal: false, allow_signed: false }
+    }
+
+    /// The output.
+    ///
+    /// # Errors
+    /// A shape that does not fit the arrays, a parameter out of its range, a similarity of both signs that is not
+    /// allowed, a form that the similarity does not have.
+    pub fn forward<T: Float>(&self, form: Form, inputs: &Inputs<'_, T>) -> Result<Forward<T>, Error> {
+        self.validate(inputs)?;
+        match form {
+            Form::Naive => Ok(Forward::of_naive(naive::forward(self, inputs)?)),
+            Form::Tiled => Ok(tiled::forward(self, inputs)),
+            Form::Linear => linear::forward(self, inputs),
+        }
+    }
+
+    /// The gradients from that of the output, in the form that the output was computed in.
+    ///
+    /// # Errors
+    /// Those of [`Self::forward`], and arrays of another length.
+    pub fn backward<T: Float>(
+        &self,
+        inputs: &Inputs<'_, T>,
+        forward: &Forward<T>,
+        of_output: &[T],
+    ) -> Result<Gradients<T>, Error> {
+        self.validate(inputs)?;
+        let shape = inputs.shape;
+        length("values of the output's gradient", shape.outputs(), of_output.len())?;
+        length("values of the output", shape.outputs(), forward.output.len())?;
+        let kept = Forward::<T>::zeros(self.similarity, &shape);
+        length("denominators", kept.normaliser.len(), forward.normaliser.len())?;
+        length("chosen keys", kept.chosen.len(), forward.chosen.len())?;
+        length("values of the softmax", kept.soft.len(), forward.soft.len())?;
+        match forward.form {
+            Form::Naive => Ok(Gradients::of_naive(naive::backward(self, inputs, of_output)?)),
+            Form::Tiled => Ok(tiled::backward(self, inputs, forward, of_output)),
+            Form::Linear => linear::backward(self, inputs, forward, of_output),
+        }
+    }
+
+    /// How many rows are zero, and how near to it the others are.
+    ///
+    /// # Errors
+    /// Those of [`Self::forward`].
+    pub fn check<T: Float>(&self, form: Form, inputs: &Inputs<'_, T>) -> Result<Denominators, Error> {
+        let forward = self.forward(form, inputs)?;
+        let shape = inputs.shape;
+        let kernel = Kernel::new(self.similarity, shape.dim);
+        let can_vanish = self.similarity.positivity() != Positivity::Strict;
+        let mut found = Denominators { rows: shape.rows(), zero: 0, nearest: None };
+        let rows = shape.group() * shape.queries;
+        for index in 0..shape.groups() {
+            let bounds = Bounds::new(&kernel, inputs.group(index, self.causal), 0.0);
+            for row in 0..rows {
+                if forward.is_zero(&kernel, index * rows + row) {
+                    found.zero += 1;
+                } else if can_vanish {
+                    let denominator = forward.normaliser[index * rows + row].to_f64().abs();
+                    let near = denominator / bounds.of(row / shape.queries, row % shape.queries);
+                    found.nearest = Some(found.nearest.map_or(near, |nearest: f64| nearest.min(near)));
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    pub(crate) fn validate<T>(&self, inputs: &Inputs<'_, T>) -> Result<(), Error> {
+        self.validate_similarity()?;
+        inputs.check()
+    }
+
+    pub(crate) fn validate_similarity(&self) -> Result<(), Error> {
+        self.similarity.check()?;
+        let signed = self.similarity.positivity() == Positivity::Signed;
+        if signed && !self.allow_signed { Err(Error::Signed) } else { Ok(()) }
+    }
+}
+
+impl<T: Float> Forward<T> {
+    pub(crate) fn zeros(similarity: Similarity, shape: &Shape) -> Self {
+        let (hard, learns) = match similarity {
+            Similarity::Hard { gradient } => (true, gradient != HardGradient::None),
+            _ => (false, false),
+        };
+        Self {
+            output: vec![T::ZERO; shape.outputs()],
+            normaliser: vec![T::ZERO; shape.rows()],
+            form: Form::Tiled,
+            chosen: vec![NO_KEY; if hard { shape.rows() } else { 0 }],
+            soft: vec![T::ZERO; if learns { shape.outputs() } else { 0 }],
+        }
+    }
+
+    pub(crate) fn with_form(self, form: Form) -> Self {
+        Self { form, ..self }
+    }
+
+    fn of_naive(output: naive::Output) -> Self {
+        let key = |key: Option<usize>| key.and_then(|key| u32::try_from(key).ok()).unwrap_or(NO_KEY);
+        Self {
+            output: rounded(output.output),
+            normaliser: rounded(output.normaliser),
+            form: Form::Naive,
+            chosen: output.chosen.into_iter().map(key).collect(),
+            soft: rounded(output.soft),
+        }
+    }
+
+    fn is_zero(&self, kernel: &Kernel<T>, row: usize) -> bool {
+        let normaliser = self.normaliser[row];
+        match self.chosen.get(row) {
+            Some(&chosen) => chosen == NO_KEY,
+            None if kernel.link.is_exp() => normaliser == T::from_f64(f64::NEG_INFINITY),
+            None => normaliser == T::ZERO,
+        }
+    }
+
+    /// What each row's weights are divided by, and the product of its output with the gradient.
+    pub(crate) fn row_scales(&self, kernel: &Kernel<T>, shape: &Shape, of_output: &[T]) -> Vec<RowScale<T>> {
+        let output = if self.soft.is_empty() { &self.output } else { &self.soft };
+        let deltas = row_products(output, of_output, shape.value_dim);
+        let exponential = matches!(kernel.link, Link::Exp { .. });
+        let scale = |(&normaliser, delta): (&T, T)| match exponential {
+            // A row that sees nothing has only masked scores, whose difference from minus infinity would be NaN.
+            true if normaliser == T::from_f64(f64::NEG_INFINITY) => {
+                RowScale { exponent: T::ZERO, factor: T::ZERO, delta }
+            }
+            true => RowScale { exponent: normaliser, factor: T::ONE, delta },
+            false if normaliser == T::ZERO => RowScale { exponent: T::ZERO, factor: T::ZERO, delta },
+            false => RowScale { exponent: T::ZERO, factor: T::ONE / normaliser, delta },
+        };
+        self.normaliser.iter().zip(deltas).map(scale).collect()
+    }
+}
+
+impl<T: Float> Gradients<T> {
+    pub(crate) fn zeros(inputs: &Inputs<'_, T>) -> Self {
+        let [queries, keys, values] =
+            [inputs.queries, inputs.keys, inputs.values].map(|input| vec![T::ZERO; input.len()]);
+        Self { queries, keys, values }
+    }
+
+    fn of_naive(gradients: naive::Gradients) -> Self {
+        let naive::Gradients { queries, keys, values } = gradients;
+        let [queries, keys, values] = [queries, keys, values].map(rounded);
+        Self { queries, keys, values }
+    }
+}
+
+fn rounded<T: Float>(values: Vec<f64>) -> Vec<T> {
+    values.into_iter().map(T::from_f64).collect()
+}

@@ -1,0 +1,281 @@
+//! Feature maps, a block of rows at a time, with their gradients.
+
+use attar_ops::{Float, Matrix, MatrixMut, Precision, largest, sum, sum_of_products, vectorised};
+
+/// Rows to rows whose inner products a similarity is made of.
+#[derive(Clone, Debug)]
+pub(crate) enum Map<T> {
+    /// x
+    Identity,
+    /// elu(x) + 1
+    Elu,
+    /// max(x, 0)
+    Relu,
+    /// Positive random features.
+    Random(Random<T>),
+    /// `(root x, shift)`, without the last where it is 0.
+    Affine { root: T, shift: T },
+    /// All products of two features of [`Map::Affine`], those of two different ones times the root of 2: the inner
+    /// product of such rows is the square of the inner product of the affine ones.
+    Symmetric { root: T, shift: T },
+}
+
+/// `exp(root w.x - root^2 |x|^2 / 2 - shift)` for every row w of a matrix.
+#[derive(Clone, Debug)]
+pub(crate) struct Random<T> {
+    /// Rows of `dim` values.
+    pub(crate) projection: Vec<T>,
+    /// The root of the scale.
+    pub(crate) root: T,
+}
+
+/// The side that a row is on, and what its exponents are lessened by.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Side<T> {
+    /// Each row by its own largest exponent, which the division takes out again.
+    Query,
+    /// All rows by the same.
+    Key { shift: T },
+}
+
+impl<T: Float> Map<T> {
+    /// Features of a row of `dim` values.
+    pub(crate) fn width(&self, dim: usize) -> usize {
+        match self {
+            Self::Identity | Self::Elu | Self::Relu => dim,
+            Self::Random(random) => random.projection.len() / dim,
+            Self::Affine { shift, .. } => lifted(dim, *shift),
+            Self::Symmetric { shift, .. } => lifted(dim, *shift) * (lifted(dim, *shift) + 1) / 2,
+        }
+    }
+
+    /// The features of the rows, which are the rows themselves where nothing is mapped.
+    pub(crate) fn apply<'a>(&self, rows: &'a [T], dim: usize, side: Side<T>, out: &'a mut Vec<T>) -> &'a [T] {
+        if matches!(self, Self::Identity) {
+            return rows;
+        }
+        let width = self.width(dim);
+        out.resize(rows.len() / dim * width, T::ZERO);
+        match self {
+            Self::Identity => {}
+            Self::Elu => each(rows, out, elu),
+            Self::Relu => each(rows, out, |x| if x < T::ZERO { T::ZERO } else { x }),
+            Self::Random(random) => random.apply(rows, dim, side, out),
+            Self::Affine { root, shift } => {
+                for (row, out) in rows.chunks_exact(dim).zip(out.chunks_exact_mut(width)) {
+                    lift(row, *root, *shift, out);
+                }
+            }
+            Self::Symmetric { root, shift } => symmetric(rows, dim, [*root, *shift], out),
+        }
+        out
+    }
+
+    /// Adds to the rows' gradient what follows from that of their features.
+    pub(crate) fn add_gradient(&self, rows: &[T], dim: usize, features: &[T], of_features: &[T], of_rows: &mut [T]) {
+        match self {
+            Self::Identity => add(of_rows, of_features),
+            Self::Elu | Self::Relu => {
+                let least = if matches!(self, Self::Elu) { T::ONE } else { T::ZERO };
+                add_slopes(of_rows, rows, features, of_features, least);
+            }
+            Self::Random(random) => random.add_gradient(rows, dim, features, of_features, of_rows),
+            Self::Affine { root, .. } => {
+                for (of_row, of) in of_rows.chunks_exact_mut(dim).zip(of_features.chunks_exact(self.width(dim))) {
+                    of_row.iter_mut().zip(of).for_each(|(sum, &of)| *sum += *root * of);
+                }
+            }
+            Self::Symmetric { root, shift } => add_symmetric_gradient(rows, dim, [*root, *shift], of_features, of_rows),
+        }
+    }
+}
+
+fn lifted<T: Float>(dim: usize, shift: T) -> usize {
+    dim + usize::from(shift != T::ZERO)
+}
+
+/// `elu(x) + 1 = max(x, 0) + exp(min(x, 0))`, without a branch, so that it vectorises.
+#[inline(always)]
+fn elu<T: Float>(x: T) -> T {
+    let (above, below) = if x > T::ZERO { (x, T::ZERO) } else { (T::ZERO, x) };
+    above + below.exp_of_negative()
+}
+
+fn each<T: Float>(rows: &[T], out: &mut [T], map: impl Fn(T) -> T) {
+    vectorised(
+        out,
+        #[inline(always)]
+        |out: &mut [T]| out.iter_mut().zip(rows).for_each(|(out, &x)| *out = map(x)),
+    );
+}
+
+fn add<T: Float>(sums: &mut [T], values: &[T]) {
+    vectorised(
+        sums,
+        #[inline(always)]
+        |sums: &mut [T]| sums.iter_mut().zip(values).for_each(|(sum, &value)| *sum += value),
+    );
+}
+
+/// Adds gradients times the slope: 1 above zero, below it the feature where `below` is 1, nothing where it is 0.
+fn add_slopes<T: Float>(of_rows: &mut [T], rows: &[T], features: &[T], of_features: &[T], below: T) {
+    vectorised(
+        of_rows,
+        #[inline(always)]
+        |of_rows: &mut [T]| {
+            for ((sum, &x), (&feature, &of)) in of_rows.iter_mut().zip(rows).zip(features.iter().zip(of_features)) {
+                *sum += of * if x > T::ZERO { T::ONE } else { below * feature };
+            }
+        },
+    );
+}
+
+fn lift<T: Float>(row: &[T], root: T, shift: T, out: &mut [T]) {
+    out.iter_mut().zip(row).for_each(|(out, &x)| *out = root * x);
+    if let Some(last) = out.get_mut(row.len()) {
+        *last = shift;
+    }
+}
+
+fn symmetric<T: Float>(rows: &[T], dim: usize, [root, shift]: [T; 2], out: &mut [T]) {
+    let count = lifted(dim, shift);
+    let two = T::from_f64(std::f64::consts::SQRT_2);
+    let mut lifted = vec![T::ZERO; count];
+    vectorised(
+        (out, &mut lifted[..]),
+        #[inline(always)]
+        |(out, lifted): (&mut [T], &mut [T])| {
+            for (row, out) in rows.chunks_exact(dim).zip(out.chunks_exact_mut(count * (count + 1) / 2)) {
+                lift(row, root, shift, lifted);
+                let mut rest = out;
+                for at in 0..count {
+                    let (products, after) = rest.split_at_mut(count - at);
+                    let factor = two * lifted[at];
+                    for (product, &other) in products.iter_mut().zip(&lifted[at..]) {
+                        *product = factor * other;
+                    }
+                    products[0] = lifted[at] * lifted[at];
+                    rest = after;
+                }
+            }
+        },
+    );
+}
+
+fn add_symmetric_gradient<T: Float>(
+    rows: &[T],
+    dim: usize,
+    [root, shift]: [T; 2],
+    of_features: &[T],
+    of_rows: &mut [T],
+) {
+    let count = lifted(dim, shift);
+    let two = T::from_f64(std::f64::consts::SQRT_2);
+    let (mut lifted, mut of_lifted) = (vec![T::ZERO; count], vec![T::ZERO; count]);
+    vectorised(
+        (of_rows, &mut lifted[..], &mut of_lifted[..]),
+        #[inline(always)]
+        |(of_rows, lifted, of_lifted): (&mut [T], &mut [T], &mut [T])| {
+            let of_all = of_features.chunks_exact(count * (count + 1) / 2);
+            for ((row, of_row), of) in rows.chunks_exact(dim).zip(of_rows.chunks_exact_mut(dim)).zip(of_all) {
+                lift(row, root, shift, lifted);
+                of_lifted.fill(T::ZERO);
+                let mut rest = of;
+                for at in 0..count {
+                    let (of_products, after) = rest.split_at(count - at);
+                    let (own, of_own) = (lifted[at], of_products[0]);
+                    let (others, of_others) = (&lifted[at + 1..], &of_products[1..]);
+                    for (sum, &of) in of_lifted[at + 1..].iter_mut().zip(of_others) {
+                        *sum += two * own * of;
+                    }
+                    let along = T::from_f64(sum_of_products(others, of_others));
+                    of_lifted[at] += two * along + (own + own) * of_own;
+                    rest = after;
+                }
+                of_row.iter_mut().zip(&*of_lifted).for_each(|(sum, &of)| *sum += root * of);
+            }
+        },
+    );
+}
+
+impl<T: Float> Random<T> {
+    /// `root w.x - root^2 |x|^2 / 2` of each row and each w.
+    fn exponents(&self, rows: &[T], dim: usize, out: &mut [T]) {
+        let width = self.projection.len() / dim;
+        let projection = Matrix::row_major(&self.projection, dim).transposed();
+        T::product(Precision::Full, MatrixMut::row_major(out, width), Matrix::row_major(rows, dim), projection);
+        let (root, half) = (self.root, T::from_f64(0.5));
+        vectorised(
+            out,
+            #[inline(always)]
+            |out: &mut [T]| {
+                for (row, out) in rows.chunks_exact(dim).zip(out.chunks_exact_mut(width)) {
+                    let square = half * root * root * T::from_f64(sum_of_products(row, row));
+                    out.iter_mut().for_each(|value| *value = root * *value - square);
+                }
+            },
+        );
+    }
+
+    /// The largest exponent of any of the rows that are not hidden; minus infinity if there is none.
+    pub(crate) fn largest_exponent(&self, rows: &[T], dim: usize, hidden: Option<&[bool]>) -> T {
+        let least = T::from_f64(f64::NEG_INFINITY);
+        let width = self.projection.len() / dim;
+        let mut out = vec![T::ZERO; rows.len() / dim * width];
+        self.exponents(rows, dim, &mut out);
+        let seen = out.chunks_exact(width).enumerate().filter(|(at, _)| !hidden.is_some_and(|hidden| hidden[*at]));
+        seen.map(|(_, row)| largest(row)).fold(least, |a, b| if b > a { b } else { a })
+    }
+
+    fn apply(&self, rows: &[T], dim: usize, side: Side<T>, out: &mut [T]) {
+        self.exponents(rows, dim, out);
+        let width = self.projection.len() / dim;
+        vectorised(
+            out,
+            #[inline(always)]
+            |out: &mut [T]| {
+                for row in out.chunks_exact_mut(width) {
+                    let shift = match side {
+                        Side::Query => largest(row),
+                        Side::Key { shift } => shift,
+                    };
+                    // A hidden key may be above the others' largest; nothing is made of it.
+                    row.iter_mut().for_each(|value| {
+                        let x = *value - shift;
+                        *value = exp_or_zero(if x > T::ZERO { T::ZERO } else { x });
+                    });
+                }
+            },
+        );
+    }
+
+    /// `root (of * features) W - root^2 x sum(of * features)`: what the exponents are lessened by cancels.
+    fn add_gradient(&self, rows: &[T], dim: usize, features: &[T], of_features: &[T], of_rows: &mut [T]) {
+        let width = self.projection.len() / dim;
+        let mut of_exponents: Vec<T> = vec![T::ZERO; features.len()];
+        let root = self.root;
+        vectorised(
+            (&mut of_exponents[..], &mut *of_rows),
+            #[inline(always)]
+            |(of_exponents, of_rows): (&mut [T], &mut [T])| {
+                for ((of, &feature), &of_feature) in of_exponents.iter_mut().zip(features).zip(of_features) {
+                    *of = root * feature * of_feature;
+                }
+                let of_exponents = of_exponents.chunks_exact(width);
+                for ((row, of_row), of) in rows.chunks_exact(dim).zip(of_rows.chunks_exact_mut(dim)).zip(of_exponents) {
+                    let total = root * T::from_f64(sum(of));
+                    of_row.iter_mut().zip(row).for_each(|(sum, &x)| *sum += -total * x);
+                }
+            },
+        );
+        let projection = Matrix::row_major(&self.projection, dim);
+        T::add_product(MatrixMut::row_major(of_rows, dim), Matrix::row_major(&of_exponents, width), projection);
+    }
+}
+
+/// `e^x` for a value that is not positive, and 0 where it is minus infinity, which `exp_of_negative` does not promise.
+#[inline(always)]
+pub(crate) fn exp_or_zero<T: Float>(x: T) -> T {
+    let value = x.exp_of_negative();
+    if x == T::from_f64(f64::NEG_INFINITY) { T::ZERO } else { value }
+}

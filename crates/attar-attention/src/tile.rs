@@ -1,0 +1,146 @@
+//! Blocks of rows and of scores: products, masks, and what is kept between them.
+
+use std::ops::Range;
+
+use attar_ops::{Float, Matrix, MatrixMut, Precision};
+
+use crate::kernel::{Kernel, RowScale};
+use crate::map::{Map, Side};
+use crate::shape::Group;
+
+/// Most rows of a block of queries or of keys: scores of 128 by 128 and all their factors fit the second cache.
+pub(crate) const TILE: usize = 128;
+
+/// Tasks that a call is cut into at least, if there are so many blocks.
+const TASKS: usize = 8;
+
+/// How many pieces each group's sequence is cut into, of those there are at most.
+pub(crate) fn pieces(groups: usize, most: usize) -> usize {
+    TASKS.div_ceil(groups.max(1)).clamp(1, most.max(1))
+}
+
+/// `left right^T` of row-major matrices of `width` columns.
+pub(crate) fn scores<T: Float>(out: &mut Vec<T>, left: &[T], right: &[T], width: usize) {
+    let columns = right.len() / width;
+    out.resize(left.len() / width * columns, T::ZERO);
+    let right = Matrix::row_major(right, width).transposed();
+    T::product(Precision::Full, MatrixMut::row_major(out, columns), Matrix::row_major(left, width), right);
+}
+
+/// `out = left right`
+pub(crate) fn product<T: Float>(out: &mut Vec<T>, left: Matrix<'_, T>, right: Matrix<'_, T>) {
+    out.resize(left.rows() * right.columns(), T::ZERO);
+    T::product(Precision::Full, MatrixMut::row_major(out, right.columns()), left, right);
+}
+
+/// `out += left right`
+pub(crate) fn add_product<T: Float>(out: &mut [T], left: Matrix<'_, T>, right: Matrix<'_, T>) {
+    T::add_product(MatrixMut::row_major(out, right.columns()), left, right);
+}
+
+/// Writes `value` for every pair that does not see each other into a block `[queries, keys]`.
+pub(crate) fn mask<T: Float>(
+    block: &mut [T],
+    group: &Group<'_, T>,
+    queries: &Range<usize>,
+    keys: &Range<usize>,
+    value: T,
+) {
+    let hidden = group.hidden_of(keys);
+    for (query, row) in queries.clone().zip(block.chunks_exact_mut(keys.len().max(1))) {
+        row[group.visible_of(keys, query)..].fill(value);
+        for (value_of_key, _) in row.iter_mut().zip(hidden.into_iter().flatten()).filter(|(_, hidden)| **hidden) {
+            *value_of_key = value;
+        }
+    }
+}
+
+/// The gradients by weights of a block of pairs, gone back to scores, queries, keys and values.
+///
+/// Its arrays are kept from block to block.
+#[derive(Default)]
+pub(crate) struct BlockGradient<T> {
+    weights: Vec<T>,
+    of_scores: Vec<T>,
+    of_features: Vec<T>,
+}
+
+/// A block of pairs: rows of queries and keys, and their features, whose products are the scores.
+pub(crate) struct Block<'a, T> {
+    pub(crate) queries: Range<usize>,
+    pub(crate) keys: Range<usize>,
+    pub(crate) head: usize,
+    pub(crate) query_features: &'a [T],
+    pub(crate) key_features: &'a [T],
+    /// Of the queries.
+    pub(crate) of_output: &'a [T],
+    /// Of the queries.
+    pub(crate) scales: &'a [RowScale<T>],
+    /// Whether the weights give the values a gradient.
+    pub(crate) of_values: bool,
+}
+
+impl<T: Float> BlockGradient<T> {
+    /// Adds the block's part to the gradients of its queries and values, and to that of the keys' features.
+    pub(crate) fn add(
+        &mut self,
+        kernel: &Kernel<T>,
+        group: &Group<'_, T>,
+        block: &Block<'_, T>,
+        [of_queries, of_key_features, of_values]: [&mut [T]; 3],
+    ) {
+        let Block { queries, keys, query_features, key_features, of_output, .. } = block;
+        let (width, value_dim) = (kernel.scores.width(kernel.dim), group.shape.value_dim);
+        scores(&mut self.weights, query_features, key_features, width);
+        scores(&mut self.of_scores, of_output, group.value_rows(keys), value_dim);
+        self.chain_to_scores(kernel, group, block);
+        let weights = Matrix::row_major(&self.weights, keys.len());
+        let of_scores = Matrix::row_major(&self.of_scores, keys.len());
+        if block.of_values {
+            add_product(of_values, weights.transposed(), Matrix::row_major(of_output, value_dim));
+        }
+        add_product(of_key_features, of_scores.transposed(), Matrix::row_major(query_features, width));
+        let key_features = Matrix::row_major(key_features, width);
+        if matches!(kernel.scores, Map::Identity) {
+            add_product(of_queries, of_scores, key_features);
+        } else {
+            product(&mut self.of_features, of_scores, key_features);
+            let rows = group.query_rows(block.head, queries);
+            kernel.scores.add_gradient(rows, kernel.dim, query_features, &self.of_features, of_queries);
+        }
+    }
+
+    fn chain_to_scores(&mut self, kernel: &Kernel<T>, group: &Group<'_, T>, block: &Block<'_, T>) {
+        let (queries, keys) = (&block.queries, &block.keys);
+        if kernel.link.is_exp() {
+            mask(&mut self.weights, group, queries, keys, T::from_f64(f64::NEG_INFINITY));
+        }
+        let rows = self.weights.chunks_exact_mut(keys.len()).zip(self.of_scores.chunks_exact_mut(keys.len()));
+        for ((weights, of_scores), &scale) in rows.zip(block.scales) {
+            kernel.link.apply_with_gradient(weights, of_scores, scale);
+        }
+        if !kernel.link.is_exp() {
+            mask(&mut self.weights, group, queries, keys, T::ZERO);
+        }
+        mask(&mut self.of_scores, group, queries, keys, T::ZERO);
+    }
+}
+
+/// The features of a block of queries, for scores or for sums.
+pub(crate) fn of_queries<'a, T: Float>(map: &Map<T>, rows: &'a [T], dim: usize, out: &'a mut Vec<T>) -> &'a [T] {
+    map.apply(rows, dim, Side::Query, out)
+}
+
+/// The features of a block of keys, where `shift` lessens the exponents of random ones.
+pub(crate) fn of_keys<'a, T: Float>(map: &Map<T>, rows: &'a [T], dim: usize, shift: T, out: &'a mut Vec<T>) -> &'a [T] {
+    map.apply(rows, dim, Side::Key { shift }, out)
+}
+
+/// What the exponents of a group's keys are lessened by: the largest of those that are seen, and of `before`.
+pub(crate) fn key_shift<T: Float>(kernel: &Kernel<T>, group: &Group<'_, T>, before: T) -> T {
+    let Map::Random(random) = &kernel.scores else { return before };
+    let blocks = crate::shape::ranges(group.shape.keys, TILE).into_iter();
+    let largest =
+        |keys: Range<usize>| random.largest_exponent(group.key_rows(&keys), kernel.dim, group.hidden_of(&keys));
+    blocks.map(largest).fold(before, |a, b| if b > a { b } else { a })
+}

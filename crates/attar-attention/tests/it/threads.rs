@@ -1,0 +1,35 @@
+//! The same bits at any number of threads.
+
+use attar_attention::{Attention, Form, Forward, Gradients};
+
+use crate::cases::{Case, Hidden, Kind, SIMILARITIES, attention, shape};
+
+fn run(attention: &Attention, form: Form, case: &Case<f32>, threads: usize) -> (Forward<f32>, Gradients<f32>) {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+    pool.install(|| {
+        let forward = attention.forward(form, &case.inputs()).unwrap();
+        let gradients = attention.backward(&case.inputs(), &forward, &case.of_output).unwrap();
+        (forward, gradients)
+    })
+}
+
+#[test]
+fn bits_do_not_depend_on_the_number_of_threads() {
+    // One head, whose sequence is what is shared; and several.
+    for dims in [[1, 1, 1, 700, 700, 8, 8], [1, 4, 2, 300, 420, 8, 8]] {
+        let case = Case::new(shape(dims), Kind::Random, Hidden::Some);
+        for similarity in SIMILARITIES {
+            for form in [Form::Tiled, Form::Linear] {
+                if form == Form::Linear && !similarity.has_features() {
+                    continue;
+                }
+                for causal in [false, true] {
+                    let attention = attention(similarity, causal);
+                    let one = run(&attention, form, &case, 1);
+                    assert!(one == run(&attention, form, &case, 2), "{similarity:?} {form:?} {causal}: 2 threads");
+                    assert!(one == run(&attention, form, &case, 4), "{similarity:?} {form:?} {causal}: 4 threads");
+                }
+            }
+        }
+    }
+}
