@@ -4,7 +4,7 @@
 //! agree.
 
 use attar_ops::network::{self, Dense, DenseGradient, Target};
-use attar_ops::{Activation, Buffers, Precision};
+use attar_ops::{Activation, Buffers, Matrix, Panels, Precision};
 use burn::backend::flex::{Flex, FlexTensor};
 use burn::module::ParamId;
 use burn::nn::Linear;
@@ -50,8 +50,44 @@ impl HostLayers {
         network::forward(&layers, input, samples, buffers)
     }
 
+    /// The same for many inputs, whose zeros are left out where they are many.
+    pub(crate) fn for_many(&self) -> ForMany<'_> {
+        let layers = self.dense(Precision::Full);
+        let panels = layers.first().map(|first| Panels::new(Matrix::row_major(first.weight, first.outputs)));
+        ForMany { layers, panels }
+    }
+
     fn dense(&self, precision: Precision) -> Vec<Dense<'_, f32>> {
         self.0.iter().map(|layer| layer.dense(precision)).collect()
+    }
+}
+
+/// Layers made ready for many inputs.
+pub(crate) struct ForMany<'a> {
+    layers: Vec<Dense<'a, f32>>,
+    /// The first layer's weight.
+    panels: Option<Panels>,
+}
+
+impl ForMany<'_> {
+    /// As [`HostLayers::forward`].
+    pub(crate) fn forward(&self, input: &[f32], buffers: &mut Buffers<f32>) -> Vec<f32> {
+        let (Some((first, others)), Some(panels)) = (self.layers.split_first(), &self.panels) else {
+            return Vec::new();
+        };
+        let samples = input.len() / first.inputs;
+        if !panels.pays_for(input) {
+            return network::forward(&self.layers, input, samples, buffers);
+        }
+        let mut output = buffers.take(samples * first.outputs);
+        panels.product(&mut output, input);
+        first.activation.add_bias_and_apply(&mut output, first.bias, &mut []);
+        if others.is_empty() {
+            return output;
+        }
+        let last = network::forward(others, &output, samples, buffers);
+        buffers.give(output);
+        last
     }
 }
 
