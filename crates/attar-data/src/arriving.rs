@@ -1,16 +1,18 @@
 //! Images that are worked on while the rest of their file is still being unpacked.
 
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
+
+use memmap2::MmapMut;
 
 use crate::array::Shape;
 use crate::idx::{self, Header};
 use crate::{Dataset, Error, Values};
 
-/// Rows that come at a time.
-const PART_ROWS: usize = 1024;
+/// Bytes that come at a time, unless a row is longer: one large page of memory.
+const PART_SIZE: usize = 1 << 21;
 /// Most bytes that one byte of gzip stands for; a header that promises more is left to the reader that counts first.
 const MOST_PER_BYTE: u128 = 1032;
 
@@ -45,19 +47,51 @@ impl Unpacking {
 pub struct Parts {
     pub(crate) samples: usize,
     pub(crate) features: usize,
-    parts: Arc<[OnceLock<Vec<u8>>]>,
+    /// Rows of a part; the last may have fewer.
+    part_rows: usize,
+    parts: Arc<[OnceLock<Part>]>,
 }
 
 impl Parts {
     /// The bytes of a row, once they are there; none if they never come.
     pub(crate) fn row(&self, row: usize) -> Option<&[u8]> {
-        let part = self.parts[row / PART_ROWS].wait();
-        part.get(row % PART_ROWS * self.features..)?.get(..self.features)
+        let part = self.parts[row / self.part_rows].wait().bytes();
+        part.get(row % self.part_rows * self.features..)?.get(..self.features)
     }
 
     /// All bytes, part by part, as they come.
     pub(crate) fn all(&self) -> impl Iterator<Item = &[u8]> {
-        self.parts.iter().map(|part| &part.wait()[..])
+        self.parts.iter().map(|part| part.wait().bytes())
+    }
+}
+
+/// Some rows, or as much of them as came; nothing if they never come.
+#[derive(Debug)]
+struct Part(Option<(MmapMut, usize)>);
+
+impl Part {
+    /// Reads up to `size` bytes.
+    ///
+    /// A large page is made ready at once: where the system has none, the pages of a part take longer than unpacking
+    /// what is written to them.
+    fn read(reader: &mut impl Read, size: usize) -> io::Result<Self> {
+        let mut memory = MmapMut::map_anon(size.max(PART_SIZE))?;
+        #[cfg(target_os = "linux")]
+        let _ = memory.advise(memmap2::Advice::HugePage);
+        let mut held = 0;
+        while held < size {
+            match reader.read(&mut memory[held..size]) {
+                Ok(0) => break,
+                Ok(count) => held += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Self(Some((memory, held))))
+    }
+
+    fn bytes(&self) -> &[u8] {
+        self.0.as_ref().map_or(&[], |(memory, held)| &memory[..*held])
     }
 }
 
@@ -70,9 +104,11 @@ pub(crate) fn open(path: &Path, name: String) -> Result<Option<(Dataset, Unpacki
     if !shape.is_image() || !possible {
         return Ok(None);
     }
-    let parts: Arc<[_]> = (0..shape.samples.div_ceil(PART_ROWS)).map(|_| OnceLock::new()).collect();
-    let values = Parts { samples: shape.samples, features: shape.features, parts: Arc::clone(&parts) };
-    let filling = Filling { path: path.to_owned(), header, part_size: PART_ROWS * shape.features, parts };
+    let Shape { samples, features, .. } = shape;
+    let part_rows = (PART_SIZE / features).max(1);
+    let parts: Arc<[_]> = (0..samples.div_ceil(part_rows)).map(|_| OnceLock::new()).collect();
+    let values = Parts { samples, features, part_rows, parts: Arc::clone(&parts) };
+    let filling = Filling { path: path.to_owned(), header, part_size: part_rows * features, parts };
     let unpacking = Unpacking { thread: Some(std::thread::spawn(move || filling.run(reader))) };
     Ok(Some((shape.dataset(name, Values::Arriving(values)), unpacking)))
 }
@@ -82,27 +118,20 @@ struct Filling {
     path: PathBuf,
     header: Header,
     part_size: usize,
-    parts: Arc<[OnceLock<Vec<u8>>]>,
+    parts: Arc<[OnceLock<Part>]>,
 }
 
 impl Filling {
     fn run(self, mut reader: impl Read) -> Result<(), Error> {
-        let mut held = 0;
+        let read_error = |source| idx::read_error(&self.path, source);
         let mut left = self.header.promised as usize;
         for part in &self.parts[..] {
-            let bytes = self.read(&mut reader, self.part_size.min(left))?;
-            left -= bytes.len();
-            held += bytes.len();
-            part.get_or_init(|| bytes);
+            let filled = Part::read(&mut reader, self.part_size.min(left)).map_err(read_error)?;
+            left -= filled.bytes().len();
+            part.get_or_init(|| filled);
         }
-        held += self.read(&mut reader, 1)?.len();
-        self.header.check_size(&self.path, held as u64)
-    }
-
-    fn read(&self, reader: &mut impl Read, size: usize) -> Result<Vec<u8>, Error> {
-        let mut bytes = Vec::with_capacity(size);
-        let read = reader.take(size as u64).read_to_end(&mut bytes);
-        read.map(|_| bytes).map_err(|source| idx::read_error(&self.path, source))
+        let beyond = reader.take(1).read_to_end(&mut Vec::new()).map_err(read_error)?;
+        self.header.check_size(&self.path, (self.header.promised as usize - left + beyond) as u64)
     }
 }
 
@@ -110,7 +139,7 @@ impl Filling {
 impl Drop for Filling {
     fn drop(&mut self) {
         for part in &self.parts[..] {
-            part.get_or_init(Vec::new);
+            part.get_or_init(|| Part(None));
         }
     }
 }

@@ -15,8 +15,6 @@ const PANEL: usize = 32;
 const ROWS: usize = 8;
 /// Share of the places up to which leaving out the others pays: a dense product is a fifth faster place by place.
 const PAYS_UP_TO: f64 = 0.75;
-/// Rows by which [`Panels::pays_for`] judges.
-const JUDGED: usize = 8 * ROWS;
 
 /// The right factor of many products, copied panel by panel: 32 columns, row after row, the last filled up with 0.
 #[derive(Clone, Debug)]
@@ -50,11 +48,10 @@ impl Panels {
         Self { rows, columns, values, not_finite }
     }
 
-    /// Whether the first rows of `left` have so many zeros that [`Self::product`] is faster than a dense one.
+    /// Whether rows like these have so many zeros that [`Self::product`] is faster than a dense one.
     pub fn pays_for(&self, left: &[f32]) -> bool {
-        let judged = &left[..left.len().min(JUDGED * self.rows)];
         let (mut places, mut needed, mut groups) = (Vec::new(), 0, 0);
-        for left in judged.chunks((ROWS * self.rows).max(1)) {
+        for left in left.chunks((ROWS * self.rows).max(1)) {
             self.needed(left, &mut places);
             needed += places.len();
             groups += 1;
@@ -214,7 +211,11 @@ mod tests {
         assert!(!panels.pays_for(&mostly_zero(20 * 400, 0.0)));
         let mut pixels = mostly_zero(20 * 400, 0.0);
         // The same places of every row, as the edges of images.
-        pixels.iter_mut().enumerate().for_each(|(at, value)| if at % 400 < 200 { *value = 0.0 });
+        pixels.iter_mut().enumerate().for_each(|(at, value)| {
+            if at % 400 < 200 {
+                *value = 0.0
+            }
+        });
         assert!(panels.pays_for(&pixels));
     }
 }
