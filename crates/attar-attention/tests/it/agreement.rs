@@ -1,6 +1,6 @@
 //! Every form and similarity, causal and not, with hidden keys and without, in both types.
 
-use attar_attention::{Attention, Form, Similarity, naive};
+use attar_attention::{Attention, Form, Gradients, Similarity, naive};
 use attar_ops::Float;
 
 use crate::cases::{Case, HIDDEN, Hidden, KINDS, Kind, SHAPES, SIMILARITIES, attention, shape};
@@ -39,23 +39,36 @@ impl<T: Float> Compared<'_, T> {
 
 fn check<T: Float>(attention: &Attention, form: Form, case: &Case<T>, tolerance: f64, words: &str) -> f64 {
     let inputs = case.inputs();
-    let want = naive::forward(attention, &inputs).unwrap();
-    let gradients = naive::backward(attention, &inputs, &case.of_output).unwrap();
-    let sizes = naive::sizes(attention, &inputs, &case.of_output).unwrap();
     let got = attention.forward(form, &inputs).unwrap();
     let back = attention.backward(&inputs, &got, &case.of_output).unwrap();
+    compare(attention, case, &got.output, &back, tolerance, words)
+}
+
+/// Output and gradients against the definition. Returns the largest error, over the tolerance.
+pub(crate) fn compare<T: Float>(
+    attention: &Attention,
+    case: &Case<T>,
+    output: &[T],
+    gradients: &Gradients<T>,
+    tolerance: f64,
+    words: &str,
+) -> f64 {
+    let inputs = case.inputs();
+    let want = naive::forward(attention, &inputs).unwrap();
+    let want_back = naive::backward(attention, &inputs, &case.of_output).unwrap();
+    let sizes = naive::sizes(attention, &inputs, &case.of_output).unwrap();
     // Rows that count as zero are zero in every form.
     let kappa: Vec<f64> = want.kappa.iter().map(|kappa| if kappa.is_finite() { *kappa } else { 1.0 }).collect();
     let largest = [kappa.iter().copied().fold(1.0, f64::max)];
     let (dim, value_dim) = (case.shape.dim, case.shape.value_dim);
     let compared = |name, got, want, size, width, kappa| Compared { name, got, want, size, width, kappa };
-    let [of_queries, of_keys, of_values] = [&gradients.queries, &gradients.keys, &gradients.values];
+    let [of_queries, of_keys, of_values] = [&want_back.queries, &want_back.keys, &want_back.values];
     let size = &sizes.gradients;
     [
-        compared("output", &got.output[..], &want.output[..], &sizes.output[..], value_dim, &kappa[..]),
-        compared("gradient of queries", &back.queries, of_queries, &size.queries, dim, &kappa),
-        compared("gradient of keys", &back.keys, of_keys, &size.keys, dim, &largest),
-        compared("gradient of values", &back.values, of_values, &size.values, value_dim, &largest),
+        compared("output", output, &want.output[..], &sizes.output[..], value_dim, &kappa[..]),
+        compared("gradient of queries", &gradients.queries, of_queries, &size.queries, dim, &kappa),
+        compared("gradient of keys", &gradients.keys, of_keys, &size.keys, dim, &largest),
+        compared("gradient of values", &gradients.values, of_values, &size.values, value_dim, &largest),
     ]
     .iter()
     .map(|compared| compared.check(tolerance, words))

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 mod agreement;
+mod burn;
 mod cases;
 mod slopes;
 mod state;
