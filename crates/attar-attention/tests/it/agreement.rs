@@ -16,13 +16,28 @@ struct Compared<'a, T> {
     kappa: &'a [f64],
 }
 
+/// What errors may be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tolerance {
+    /// To what rounding is relative to.
+    pub(crate) relative: f64,
+    /// Absolute: smaller ones are none.
+    pub(crate) smallest: f64,
+}
+
+impl Tolerance {
+    pub(crate) fn of<T: Float>(relative: f64) -> Self {
+        // A weight of `f32` is never below e^-87, about the smallest number: errors of 1e-35 are none.
+        Self { relative, smallest: T::MIN_POSITIVE.to_f64() * 1e3 }
+    }
+}
+
 impl<T: Float> Compared<'_, T> {
     /// Row by row: the norm of the error to the norm of the size times kappa. Returns the largest, over the tolerance.
-    fn check(&self, tolerance: f64, case: &str) -> f64 {
+    fn check(&self, Tolerance { relative: tolerance, smallest }: Tolerance, case: &str) -> f64 {
         let Self { name, got, want, size, width, kappa } = self;
         assert_eq!(got.len(), want.len(), "{case}: {name}");
-        // A weight of `f32` is never below e^-87, about the smallest number: errors of 1e-35 are none.
-        let least = T::MIN_POSITIVE.to_f64() * 1e3 / tolerance;
+        let least = smallest / tolerance;
         let mut worst: f64 = 0.0;
         for row in 0..want.len() / width {
             let places = row * width..(row + 1) * width;
@@ -41,7 +56,7 @@ fn check<T: Float>(attention: &Attention, form: Form, case: &Case<T>, tolerance:
     let inputs = case.inputs();
     let got = attention.forward(form, &inputs).unwrap();
     let back = attention.backward(&inputs, &got, &case.of_output).unwrap();
-    compare(attention, case, &got.output, &back, tolerance, words)
+    compare(attention, case, &got.output, &back, Tolerance::of::<T>(tolerance), words)
 }
 
 /// Output and gradients against the definition. Returns the largest error, over the tolerance.
@@ -50,7 +65,7 @@ pub(crate) fn compare<T: Float>(
     case: &Case<T>,
     output: &[T],
     gradients: &Gradients<T>,
-    tolerance: f64,
+    tolerance: Tolerance,
     words: &str,
 ) -> f64 {
     let inputs = case.inputs();
