@@ -6,9 +6,18 @@
 //!
 //! `f32` and `f64` are computed as such, other kinds of numbers in `f32`; output and gradients are of the inputs' kind.
 
+mod block;
 mod composed;
 mod graph;
 mod host;
+mod layers;
+mod multi_head;
+mod weights;
+
+pub use block::{Arrangement, BlockConfig, TransformerBlock};
+pub use layers::Norm;
+pub use multi_head::{MultiHeadAttention, MultiHeadConfig};
+pub use weights::Weights;
 
 use std::fmt::Debug;
 
@@ -17,7 +26,7 @@ use burn::backend::Dispatch;
 use burn::tensor::{Bool, DType, Tensor};
 
 use self::host::HostAttention;
-use crate::{Attention, Error, Form, Shape};
+use crate::{Attention, Error, Form, Shape, Similarity};
 
 /// The output `[batch, heads, queries, value_dim]` for queries `[batch, heads, queries, dim]`, keys
 /// `[batch, key_heads, keys, dim]` and values `[batch, key_heads, keys, value_dim]`.
@@ -98,7 +107,10 @@ fn check(
     }
     shape.check()?;
     attention.validate_similarity()?;
-    let similarity = attention.similarity;
+    check_form(attention.similarity, form)
+}
+
+fn check_form(similarity: Similarity, form: Form) -> Result<(), Error> {
     match form {
         Form::Linear if !similarity.has_features() => Err(Error::NoFeatures(similarity.name())),
         _ => Ok(()),

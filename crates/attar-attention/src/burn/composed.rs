@@ -78,6 +78,7 @@ fn weights(similarity: Similarity, queries: Tensor<4>, keys: Tensor<4>, unseen: 
         Similarity::Polynomial { scale, shift, degree } => power(products(queries, keys) * scale + shift, degree),
         Similarity::Elu => products(elu(queries), elu(keys)),
         Similarity::Relu => products(relu(queries), relu(keys)),
+        Similarity::Product { .. } => products(queries, keys),
         Similarity::Random { features, seed, scale } => {
             let rows = projection(features, dim, seed);
             let rows = Tensor::from_data(TensorData::new(rows, [features, dim]), (&queries.device(), queries.dtype()));
@@ -119,6 +120,7 @@ fn lengths(similarity: Similarity, rows: Tensor<4>) -> Tensor<4> {
         Similarity::Polynomial { scale, shift, degree } => {
             (rows.square().sum_dim(3) * scale + shift).powf_scalar(f64::from(degree) / 2.0)
         }
+        Similarity::Product { .. } => rows.square().sum_dim(3).sqrt(),
         _ => relu(rows).square().sum_dim(3).sqrt(),
     }
 }

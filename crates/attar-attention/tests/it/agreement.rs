@@ -104,7 +104,7 @@ fn check_all<T: Float>(tolerance: f64) {
         }
     }
     println!("{checked} cases, largest error {worst:.3} of the tolerance");
-    assert_eq!(checked, (SIMILARITIES.len() + 6) * combinations().len());
+    assert_eq!(checked, (SIMILARITIES.len() + 7) * combinations().len());
 }
 
 fn forms(similarity: Similarity) -> Vec<Form> {

@@ -1,6 +1,6 @@
 //! Burn's tensors through its autodiff: the operation on the host and the composition, against the definition.
 
-use attar_attention::{Attention, Error, Form, Gradients, HardGradient, Similarity, burn as attar_burn};
+use attar_attention::{Attention, Error, Form, Gradients, HardGradient, Positivity, Similarity, burn as attar_burn};
 use attar_ops::Float;
 use burn::tensor::{Bool, DType, Device, Element, Tensor, TensorData};
 
@@ -186,6 +186,24 @@ fn not_a_number_stays_visible() {
         let output = attar_burn::composed(&attention(similarity, true), q, k, v, None).unwrap();
         let seeing = &numbers::<f32>(output)[3 * 2..];
         assert!(seeing.iter().all(|value| value.is_nan()), "{similarity:?}: {seeing:?}");
+    }
+}
+
+/// `elu(x) + 1` by Burn's operations before a product of features is the similarity that has it built in.
+#[test]
+fn a_feature_map_may_be_the_users() {
+    let case = Case::<f64>::new(shape([2, 4, 2, 9, 9, 3, 2]), Kind::Random, Hidden::Some);
+    let map = |x: Tensor<4>| {
+        let above = x.clone().clamp_min(0.0);
+        above.clone() + (x - above).exp()
+    };
+    let product = Similarity::Product { positivity: Positivity::Strict };
+    for form in [Form::Naive, Form::Tiled, Form::Linear] {
+        let [own, built_in] = [product, Similarity::Elu].map(|similarity| attention(similarity, true));
+        let own: Run<'_> = &|[q, k, v], hidden| attar_burn::attention(&own, form, map(q), map(k), v, hidden);
+        let (output, gradients) = evaluate(own, &case, DType::F64);
+        let words = format!("{form:?}");
+        compare(&built_in, &case, &output, &gradients, Tolerance::of::<f64>(1e-12), &words);
     }
 }
 

@@ -4,6 +4,7 @@
 mod agreement;
 mod burn;
 mod cases;
+mod modules;
 mod slopes;
 mod state;
 mod threads;
