@@ -135,7 +135,9 @@ fn tensors_may_lie_in_memory_as_they_like() {
 fn check_16_bits(kind: DType, tolerance: Tolerance, cases: impl Iterator<Item = (Case<f32>, bool, String)>) {
     for (case, causal, words) in cases {
         let case = rounded(case, kind);
-        for similarity in SIMILARITIES {
+        // Where sums cancel, gradients are beyond 65504, where f16 ends.
+        let within = |similarity: &Similarity| kind != DType::F16 || similarity.positivity() != Positivity::Signed;
+        for similarity in SIMILARITIES.into_iter().filter(within) {
             let attention = attention(similarity, causal);
             let in_form = |form| {
                 let attention = &attention;
@@ -158,7 +160,7 @@ fn bf16_is_summed_in_f32() {
     check_16_bits(DType::BF16, Tolerance::of::<f32>(2e-2), cases().into_iter());
 }
 
-/// Long rows are left out: their gradients are beyond 65504, where f16 ends.
+/// Long rows are left out: their gradients too are beyond where f16 ends.
 #[test]
 fn f16_is_summed_in_f32() {
     let short = cases().into_iter().filter(|(.., words)| !words.contains("Large"));
