@@ -30,6 +30,8 @@ pub enum Form {
     Tiled,
     /// Through the sums of features: O(N) time and memory; for similarities with [`Similarity::has_features`].
     Linear,
+    /// Tiled or linear, whichever [`Attention::choose`] predicts to take less.
+    Auto,
 }
 
 /// The output, and what the gradients are computed from.
@@ -86,6 +88,7 @@ impl Attention {
             Form::Naive => Ok(Forward::of_naive(naive::forward(self, inputs)?)),
             Form::Tiled => Ok(tiled::forward(self, inputs)),
             Form::Linear => linear::forward(self, inputs),
+            Form::Auto => self.forward(self.choose(&inputs.shape)?.form, inputs),
         }
     }
 
@@ -109,8 +112,9 @@ impl Attention {
         length("values of the softmax", kept.soft.len(), forward.soft.len())?;
         match forward.form {
             Form::Naive => Ok(Gradients::of_naive(naive::backward(self, inputs, of_output)?)),
-            Form::Tiled => Ok(tiled::backward(self, inputs, forward, of_output)),
             Form::Linear => linear::backward(self, inputs, forward, of_output),
+            // What was chosen is recorded, never `Auto`.
+            Form::Tiled | Form::Auto => Ok(tiled::backward(self, inputs, forward, of_output)),
         }
     }
 
@@ -149,6 +153,13 @@ impl Attention {
         self.similarity.check()?;
         let signed = self.similarity.positivity() == Positivity::Signed;
         if signed && !self.allow_signed { Err(Error::Signed) } else { Ok(()) }
+    }
+}
+
+impl<T> Forward<T> {
+    /// The form that computed it: of [`Form::Auto`] the one that was chosen.
+    pub fn form(&self) -> Form {
+        self.form
     }
 }
 

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod attention;
+mod cost;
 mod denominator;
 mod error;
 mod kernel;
@@ -15,6 +16,7 @@ mod tile;
 mod tiled;
 
 pub use attention::{Attention, Denominators, Form, Forward, Gradients};
+pub use cost::{Choice, Cost};
 pub use denominator::tau;
 pub use error::Error;
 pub use recurrent::State;
