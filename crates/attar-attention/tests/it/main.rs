@@ -3,6 +3,8 @@
 
 mod agreement;
 mod cases;
+mod choice;
+mod hard;
 mod slopes;
 mod state;
 mod threads;
