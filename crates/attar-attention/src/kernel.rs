@@ -3,7 +3,7 @@
 use attar_ops::{Float, sum_of_products, vectorised};
 
 use crate::Similarity;
-use crate::map::{Map, Random, exp_or_zero};
+use crate::map::{Map, Random};
 use crate::projection::projection;
 use crate::similarity::{HardGradient, scale_or_default};
 
@@ -100,39 +100,77 @@ impl<T: Float> Link<T> {
         );
     }
 
-    /// A row of scores to weights over the denominator, and the gradient by those to that by the scores.
-    pub(crate) fn apply_with_gradient(&self, scores: &mut [T], of_weights: &mut [T], row: RowScale<T>) {
-        let RowScale { exponent, factor, delta } = row;
-        let link = *self;
-        vectorised(
-            (scores, of_weights),
-            #[inline(always)]
-            |(scores, of_weights): (&mut [T], &mut [T])| {
-                let pairs = scores.iter_mut().zip(of_weights);
-                match link {
-                    Self::Exp { scale } => pairs.for_each(|(score, of)| {
-                        *score = exp_or_zero(scale * *score - exponent);
-                        *of = scale * *score * (*of - delta);
-                    }),
-                    Self::Power { scale, shift, degree: 2 } => pairs.for_each(|(score, of)| {
-                        let (base, slope) = (scale * *score + shift, scale + scale);
-                        *score = base * base * factor;
-                        *of = slope * base * factor * (*of - delta);
-                    }),
-                    Self::Power { scale, shift, degree } => pairs.for_each(|(score, of)| {
-                        let base = scale * *score + shift;
-                        let below = power(base, degree - 1);
-                        *score = below * base * factor;
-                        *of = T::from_f64(f64::from(degree)) * scale * below * factor * (*of - delta);
-                    }),
-                    Self::Identity => pairs.for_each(|(score, of)| {
-                        *score *= factor;
-                        *of = factor * (*of - delta);
-                    }),
-                }
-            },
-        );
+    /// Rows of scores to weights over their denominators, and the gradient by those to that by the scores.
+    ///
+    /// Of pairs that do not see each other anything may come.
+    pub(crate) fn apply_with_gradient(&self, scores: &mut [T], of_weights: &mut [T], rows: &[RowScale<T>]) {
+        let degree_of = |degree: u32| T::from_f64(f64::from(degree));
+        match *self {
+            Self::Exp { scale } => by_rows(
+                scores,
+                of_weights,
+                rows,
+                #[inline(always)]
+                move |score, of, row| {
+                    let weight = (scale * score - row.exponent).exp_of_negative();
+                    (weight, scale * weight * (of - row.delta))
+                },
+            ),
+            Self::Power { scale, shift, degree: 2 } => by_rows(
+                scores,
+                of_weights,
+                rows,
+                #[inline(always)]
+                move |score, of, row| {
+                    let base = scale * score + shift;
+                    let part = base * row.factor;
+                    (base * part, (scale + scale) * part * (of - row.delta))
+                },
+            ),
+            Self::Power { scale, shift, degree } => by_rows(
+                scores,
+                of_weights,
+                rows,
+                #[inline(always)]
+                move |score, of, row| {
+                    let base = scale * score + shift;
+                    let below = power(base, degree - 1) * row.factor;
+                    (below * base, degree_of(degree) * scale * below * (of - row.delta))
+                },
+            ),
+            Self::Identity => by_rows(
+                scores,
+                of_weights,
+                rows,
+                #[inline(always)]
+                |score, of, row| (score * row.factor, row.factor * (of - row.delta)),
+            ),
+        }
     }
+}
+
+/// Replaces two values of each pair, from those and the row's scale.
+#[inline(always)]
+fn by_rows<T: Float>(
+    scores: &mut [T],
+    of_weights: &mut [T],
+    rows: &[RowScale<T>],
+    pair: impl Fn(T, T, RowScale<T>) -> (T, T) + Copy,
+) {
+    let columns = scores.len() / rows.len();
+    vectorised(
+        // What is read as well: a loop that reads through a reference what its stores might change does not vectorise.
+        (scores, of_weights, pair),
+        #[inline(always)]
+        |(scores, of_weights, pair)| {
+            let pairs = scores.chunks_exact_mut(columns).zip(of_weights.chunks_exact_mut(columns));
+            for ((scores, of_weights), &row) in pairs.zip(rows) {
+                for (score, of) in scores.iter_mut().zip(of_weights) {
+                    (*score, *of) = pair(*score, *of, row);
+                }
+            }
+        },
+    );
 }
 
 #[inline(always)]
