@@ -31,6 +31,6 @@ pub use matrix_mut::MatrixMut;
 pub use normal::{NORMALS, standard_normals};
 pub use optimizer::{Averages, Parameter, SquaredNorms, Update};
 pub use product::{Precision, product};
-pub use reduce::{column_sums, largest, sum, sum_of_products};
+pub use reduce::{column_sums, largest, replace_and_sum, sum, sum_of_products};
 pub use threads::awake;
 pub use vectorised::vectorised;

@@ -48,13 +48,42 @@ pub fn largest<T: Float>(row: &[T]) -> T {
             *lane = larger(*lane, value);
         }
     }
-    // By halves, for the vector's sake; what is the largest does not depend on the order.
-    for half in [8, 4, 2, 1] {
+    rest.iter().fold(by_halves(lanes, larger), |largest, &value| larger(largest, value))
+}
+
+/// All lanes to one, in as few steps as vectors can.
+#[inline(always)]
+fn by_halves<T: Copy>(mut lanes: [T; LANES], both: impl Fn(T, T) -> T) -> T {
+    let mut half = LANES / 2;
+    while half > 0 {
         for lane in 0..half {
-            lanes[lane] = larger(lanes[lane], lanes[lane + half]);
+            lanes[lane] = both(lanes[lane], lanes[lane + half]);
         }
+        half /= 2;
     }
-    rest.iter().fold(lanes[0], |largest, &value| larger(largest, value))
+    lanes[0]
+}
+
+/// Replaces each value by the function's, and gives the sum of those.
+#[inline(always)]
+pub fn replace_and_sum<T: Float>(row: &mut [T], value: impl Fn(T) -> T) -> f64 {
+    let mut total = 0.0;
+    for run in row.chunks_mut(RUN) {
+        let mut lanes = [T::ZERO; LANES];
+        let (chunks, rest) = run.as_chunks_mut::<LANES>();
+        for chunk in chunks {
+            for (lane, place) in lanes.iter_mut().zip(chunk) {
+                *place = value(*place);
+                *lane += *place;
+            }
+        }
+        for (lane, place) in lanes.iter_mut().zip(rest) {
+            *place = value(*place);
+            *lane += *place;
+        }
+        total += by_halves(lanes.map(T::to_f64), |a, b| a + b);
+    }
+    total
 }
 
 /// The sum of the values.
@@ -95,7 +124,7 @@ fn sum_of<T: Float>(left: &[T], right: &[T], term: impl Fn(T, T) -> T) -> f64 {
             *sum += lane.to_f64();
         }
     }
-    sums.into_iter().sum()
+    by_halves(sums, |a, b| a + b)
 }
 
 #[cfg(test)]
@@ -126,6 +155,9 @@ mod tests {
                 "{count}"
             );
             assert_eq!(largest(&row), row.iter().copied().fold(f64::NEG_INFINITY, f64::max), "{count}");
+            let mut squares = other.clone();
+            assert_eq!(replace_and_sum(&mut squares, |x| x * x), sum_of_products(&other, &other), "{count}");
+            assert!(squares.iter().zip(&other).all(|(square, x)| *square == x * x), "{count}");
         }
     }
 
