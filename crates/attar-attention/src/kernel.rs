@@ -3,6 +3,7 @@
 use attar_ops::{Float, sum_of_products, vectorised};
 
 use crate::Similarity;
+use crate::features::Features;
 use crate::map::{Map, Random};
 use crate::projection::projection;
 use crate::similarity::{HardGradient, scale_or_default};
@@ -14,8 +15,8 @@ pub(crate) struct Kernel<T> {
     pub(crate) scores: Map<T>,
     /// From scores to weights.
     pub(crate) link: Link<T>,
-    /// Of the rows whose products are weights, if there is one.
-    pub(crate) features: Option<Map<T>>,
+    /// Of the rows whose products are weights, if there are such.
+    pub(crate) features: Option<Features<T>>,
     pub(crate) similarity: Similarity,
     pub(crate) dim: usize,
 }
@@ -50,19 +51,19 @@ impl<T: Float> Kernel<T> {
             Similarity::Softmax { scale } => (Map::Identity, exp(scale), None),
             Similarity::Hard { gradient: HardGradient::StraightThrough { scale } } => (Map::Identity, exp(scale), None),
             Similarity::Hard { gradient: HardGradient::None } => (Map::Identity, Link::Identity, None),
-            Similarity::Elu => (Map::Elu, Link::Identity, Some(Map::Elu)),
-            Similarity::Relu => (Map::Relu, Link::Identity, Some(Map::Relu)),
+            Similarity::Elu => (Map::Elu, Link::Identity, Some(Features::Mapped(Map::Elu))),
+            Similarity::Relu => (Map::Relu, Link::Identity, Some(Features::Mapped(Map::Relu))),
             Similarity::Random { features, seed, scale } => {
                 let projection = projection(features, dim, seed).into_iter().map(|w| number(f64::from(w))).collect();
                 let root = number(scale_or_default(scale, dim).sqrt());
                 let map = Map::Random(Random { projection, root });
-                (map.clone(), Link::Identity, Some(map))
+                (map.clone(), Link::Identity, Some(Features::Mapped(map)))
             }
             Similarity::Polynomial { scale, shift, degree } => {
                 let [root, root_of_shift] = [scale, shift].map(|x| number(x.sqrt()));
                 let features = match degree {
-                    1 => Some(Map::Affine { root, shift: root_of_shift }),
-                    2 => Some(Map::Symmetric { root, shift: root_of_shift }),
+                    1 => Some(Features::Mapped(Map::Affine { root, shift: root_of_shift })),
+                    2 => Some(Features::Symmetric { root, shift: root_of_shift }),
                     _ => None,
                 };
                 (Map::Identity, Link::Power { scale: number(scale), shift: number(shift), degree }, features)

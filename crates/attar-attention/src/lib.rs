@@ -3,6 +3,7 @@
 mod attention;
 mod denominator;
 mod error;
+mod features;
 mod kernel;
 mod linear;
 mod map;
@@ -11,6 +12,7 @@ mod projection;
 mod recurrent;
 mod shape;
 mod similarity;
+mod symmetric;
 mod tile;
 mod tiled;
 
