@@ -1,6 +1,6 @@
 //! The features that the sums of the linear form are made of: what becomes of them, without all of them at once.
 
-use attar_ops::{Float, Matrix, MatrixMut, Precision};
+use attar_ops::{Float, Matrix, MatrixMut, Precision, add_product_with_vector};
 
 use crate::map::{Map, Side};
 use crate::symmetric;
@@ -24,6 +24,7 @@ pub(crate) enum Features<T> {
 pub(crate) struct Room<T> {
     block: Vec<T>,
     of_lifted: Vec<T>,
+    column: Vec<T>,
 }
 
 impl<T: Float> Features<T> {
@@ -61,34 +62,43 @@ impl<T: Float> Features<T> {
         }
     }
 
-    /// `out += features sums`, and the same of a last column of the sums that stands alone.
+    /// `out += features sums` for all columns of the sums but the last, and `of_last` for that, unless it is empty.
     pub(crate) fn add_times_sums(
         &self,
         prepared: &[T],
         sums: Matrix<'_, T>,
-        out: &mut [T],
-        last: &mut [T],
+        [out, of_last]: [&mut [T]; 2],
         room: &mut Room<T>,
     ) {
         let columns = sums.columns() - 1;
-        let rows = out.len() / columns;
+        let (rows, column) = (out.len() / columns, &mut room.column);
         self.each_block(prepared, rows, &mut room.block, |features, first| {
             let sums = sums.some_rows(first, features.columns());
             T::add_product(MatrixMut::row_major(&mut *out, columns), features, sums.some_columns(0, columns));
-            if !last.is_empty() {
-                T::add_product(MatrixMut::row_major(&mut *last, 1), features, sums.some_columns(columns, 1));
+            if !of_last.is_empty() {
+                column.clear();
+                column.extend(last_column(sums));
+                add_product_with_vector(of_last, features, column);
             }
         });
     }
 
-    /// `sums += features^T values`, whose last column stands alone.
+    /// `sums += features^T values`
     pub(crate) fn add_to_sums(&self, prepared: &[T], values: Matrix<'_, T>, sums: &mut [T], room: &mut Room<T>) {
+        // The last column by itself: it would cost the product as much as a whole vector of them.
         let columns = values.columns() - 1;
-        let mut sums = MatrixMut::row_major(sums, columns + 1);
+        let last: Vec<T> = last_column(values).collect();
+        let column = &mut room.column;
         self.each_block(prepared, values.rows(), &mut room.block, |features, first| {
-            let (features, count) = (features.transposed(), features.columns());
-            T::add_product(sums.part([first, 0], [count, columns]), features, values.some_columns(0, columns));
-            T::add_product(sums.part([first, columns], [count, 1]), features, values.some_columns(columns, 1));
+            let features = features.transposed();
+            let sums = &mut sums[first * (columns + 1)..][..features.rows() * (columns + 1)];
+            let all_but_last = [features.rows(), columns];
+            let mut all = MatrixMut::row_major(&mut *sums, columns + 1);
+            T::add_product(all.part([0, 0], all_but_last), features, values.some_columns(0, columns));
+            column.clear();
+            column.resize(features.rows(), T::ZERO);
+            add_product_with_vector(column, features, &last);
+            sums.chunks_exact_mut(columns + 1).zip(&*column).for_each(|(sums, &value)| sums[columns] += value);
         });
     }
 
@@ -128,6 +138,10 @@ impl<T: Float> Features<T> {
             }
         }
     }
+}
+
+fn last_column<T: Copy>(matrix: Matrix<'_, T>) -> impl Iterator<Item = T> {
+    matrix.values().iter().copied().skip(matrix.columns() - 1).step_by(matrix.row_stride()).take(matrix.rows())
 }
 
 fn lifted<T: Float>(dim: usize, shift: T) -> usize {

@@ -88,6 +88,18 @@ impl<T: Float> Link<T> {
         matches!(self, Self::Exp { .. })
     }
 
+    /// The scale of a row with this normaliser, without its delta.
+    pub(crate) fn row_scale(&self, normaliser: T) -> RowScale<T> {
+        let zero = RowScale { exponent: T::ZERO, factor: T::ZERO, delta: T::ZERO };
+        match self.is_exp() {
+            // A row that sees nothing has only masked scores, whose difference from minus infinity would be NaN.
+            true if normaliser == T::from_f64(f64::NEG_INFINITY) => zero,
+            true => RowScale { exponent: normaliser, factor: T::ONE, ..zero },
+            false if normaliser == T::ZERO => zero,
+            false => RowScale { factor: T::ONE / normaliser, ..zero },
+        }
+    }
+
     /// Scores to weights, but for exponentials: those need their row's largest.
     pub(crate) fn apply(&self, scores: &mut [T]) {
         let Self::Power { scale, shift, degree } = *self else { return };
@@ -184,19 +196,16 @@ fn power<T: Float>(x: T, degree: u32) -> T {
     (0..degree).fold(T::ONE, |product, _| product * x)
 }
 
-/// The products of corresponding rows of `width` values.
-pub(crate) fn row_products<T: Float>(left: &[T], right: &[T], width: usize) -> Vec<T> {
-    let mut products = vec![T::ZERO; left.len() / width];
+/// The products of the output's rows of `width` values with their gradients.
+pub(crate) fn set_deltas<T: Float>(scales: &mut [RowScale<T>], output: &[T], of_output: &[T], width: usize) {
     vectorised(
-        &mut products[..],
+        scales,
         #[inline(always)]
-        |products: &mut [T]| {
-            for ((product, left), right) in
-                products.iter_mut().zip(left.chunks_exact(width)).zip(right.chunks_exact(width))
-            {
-                *product = T::from_f64(sum_of_products(left, right));
+        |scales: &mut [RowScale<T>]| {
+            let rows = output.chunks_exact(width).zip(of_output.chunks_exact(width));
+            for (scale, (output, of_output)) in scales.iter_mut().zip(rows) {
+                scale.delta = T::from_f64(sum_of_products(output, of_output));
             }
         },
     );
-    products
 }

@@ -287,7 +287,7 @@ impl<'a, T: Float> Side<'a, T> {
         denominators.fill(T::ZERO);
         let prepared = self.queries(head, queries, &mut room.queries);
         let sums = Matrix::row_major(sums, self.columns());
-        self.features.add_times_sums(prepared, sums, output, denominators, &mut room.features);
+        self.features.add_times_sums(prepared, sums, [&mut *output, &mut *denominators], &mut room.features);
         let Some(keys) = keys.filter(|keys| !keys.places.is_empty() && !queries.is_empty()) else { return };
         self.weights(head, queries, keys, prepared, &mut room.weights);
         let values = Matrix::row_major(self.group.value_rows(&keys.places), self.columns() - 1);

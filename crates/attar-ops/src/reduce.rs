@@ -103,25 +103,20 @@ fn sum_of<T: Float>(left: &[T], right: &[T], term: impl Fn(T, T) -> T) -> f64 {
     let mut sums = [0.0; LANES];
     for (left, right) in left.chunks(RUN).zip(right.chunks(RUN)) {
         // Two vectors, so that an addition need not wait for the one before.
-        let (mut lanes, mut others) = ([T::ZERO; LANES], [T::ZERO; LANES]);
+        let mut both = [T::ZERO; 2 * LANES];
         let (lefts, left_rest) = left.as_chunks::<{ 2 * LANES }>();
         let (rights, right_rest) = right.as_chunks::<{ 2 * LANES }>();
         for (left, right) in lefts.iter().zip(rights) {
-            for lane in 0..LANES {
-                lanes[lane] += term(left[lane], right[lane]);
-            }
-            for lane in 0..LANES {
-                others[lane] += term(left[LANES + lane], right[LANES + lane]);
+            for ((lane, &left), &right) in both.iter_mut().zip(left).zip(right) {
+                *lane += term(left, right);
             }
         }
         for (place, (&left, &right)) in left_rest.iter().zip(right_rest).enumerate() {
-            lanes[place % LANES] += term(left, right);
+            both[place % LANES] += term(left, right);
         }
-        for (lane, other) in lanes.iter_mut().zip(others) {
-            *lane += other;
-        }
-        for (sum, lane) in sums.iter_mut().zip(lanes) {
-            *sum += lane.to_f64();
+        let (lanes, others) = both.split_at(LANES);
+        for ((sum, &lane), &other) in sums.iter_mut().zip(lanes).zip(others) {
+            *sum += (lane + other).to_f64();
         }
     }
     by_halves(sums, |a, b| a + b)

@@ -2,13 +2,13 @@
 
 use std::ops::Range;
 
-use attar_ops::{Float, Matrix};
+use attar_ops::{Float, Matrix, vectorised};
 use rayon::prelude::*;
 
 use super::{KeyRoom, Keys, Line, Room, Side, features, sides, starts, sums_before, sums_of_all};
 use crate::Error;
 use crate::attention::{Attention, Forward, Gradients};
-use crate::kernel::Kernel;
+use crate::kernel::{Kernel, RowScale};
 use crate::shape::{Inputs, parts};
 use crate::tile::{Block, BlockGradient, of_keys, of_queries};
 
@@ -43,8 +43,11 @@ pub(crate) fn backward<T: Float>(
     let of_rows = of_keys.into_iter().flatten().zip(of_values.into_iter().flatten());
     let sums = from_the_start.into_iter().zip(from_the_end);
     let tasks: Vec<_> = sums.zip(of_queries.into_iter().zip(of_rows)).collect();
-    tasks.into_par_iter().enumerate().for_each(|(task, ((mut before, mut after), (queries, (keys, values))))| {
+    tasks.into_par_iter().enumerate().for_each(|(task, ((mut before, mut after), (mut queries, (keys, values))))| {
         let (side, times) = (&sides[task / line.segments.len()], &line.segments[task % line.segments.len()]);
+        // A new page that is read before it is written is asked for twice.
+        queries.iter_mut().for_each(|rows| rows.fill(T::ZERO));
+        [&mut *keys, &mut *values].into_iter().for_each(|rows| rows.fill(T::ZERO));
         side.backward_down(times, &mut before, queries, [&mut *keys, &mut *values]);
         side.backward_up(times, &mut after, [keys, values]);
     });
@@ -97,12 +100,19 @@ impl<T: Float> Side<'_, T> {
     /// `[queries, value_dim + 1]`: the gradient by numerators and denominator.
     fn of_numerators(&self, head: usize, queries: &Range<usize>, out: &mut Vec<T>) {
         let (rows, width) = (self.all_rows(head, queries), self.columns() - 1);
-        let of_output = self.of_output_rows(&rows).chunks_exact(width);
+        let of_output = self.of_output_rows(&rows);
         out.resize(rows.len() * (width + 1), T::ZERO);
-        for ((out, scale), of_output) in out.chunks_exact_mut(width + 1).zip(&self.scales[rows]).zip(of_output) {
-            out.iter_mut().zip(of_output).for_each(|(out, &of)| *out = scale.factor * of);
-            out[width] = -scale.factor * scale.delta;
-        }
+        vectorised(
+            &mut out[..],
+            #[inline(always)]
+            |out: &mut [T]| {
+                let rows = out.chunks_exact_mut(width + 1).zip(&self.scales[rows.clone()]);
+                for ((out, &RowScale { factor, delta, .. }), of_output) in rows.zip(of_output.chunks_exact(width)) {
+                    out.iter_mut().zip(of_output).for_each(|(out, &of)| *out = factor * of);
+                    out[width] = -factor * delta;
+                }
+            },
+        );
     }
 
     /// From the first chunk on: the queries' gradients, and within chunks those of keys and values.
@@ -200,7 +210,7 @@ impl<T: Float> Side<'_, T> {
         let (rows, width) = (self.group.key_rows(&keys.places), self.columns() - 1);
         let sums = Matrix::row_major(sums, self.columns());
         self.features.add_gradient([rows, keys.prepared], keys.values, sums, of_rows, &mut room.features);
-        self.features.add_times_sums(keys.prepared, sums, of_values, &mut [], &mut room.features);
+        self.features.add_times_sums(keys.prepared, sums, [&mut *of_values, &mut []], &mut room.features);
         for key in keys.places.clone().filter(|key| self.group.is_hidden(*key)) {
             of_values[(key - keys.places.start) * width..][..width].fill(T::ZERO);
         }
