@@ -1,9 +1,10 @@
 //! Attention as a configuration, in any of its forms.
 
-use attar_ops::Float;
+use attar_ops::{Float, zeros};
+use rayon::prelude::*;
 
 use crate::denominator::Bounds;
-use crate::kernel::{Kernel, Link, RowScale, row_products};
+use crate::kernel::{Kernel, RowScale, set_deltas};
 use crate::shape::length;
 use crate::tiled::NO_KEY;
 use crate::{Error, HardGradient, Inputs, Positivity, Shape, Similarity, linear, naive, tiled};
@@ -33,6 +34,9 @@ pub enum Form {
     /// Tiled or linear, whichever [`Attention::choose`] predicts to take less.
     Auto,
 }
+
+/// Rows whose scales one task finds.
+const ROWS: usize = 512;
 
 /// The output, and what the gradients are computed from.
 #[derive(Clone, Debug, PartialEq)]
@@ -170,11 +174,11 @@ impl<T: Float> Forward<T> {
             _ => (false, false),
         };
         Self {
-            output: vec![T::ZERO; shape.outputs()],
+            output: zeros(shape.outputs()),
             normaliser: vec![T::ZERO; shape.rows()],
             form: Form::Tiled,
             chosen: vec![NO_KEY; if hard { shape.rows() } else { 0 }],
-            soft: vec![T::ZERO; if learns { shape.outputs() } else { 0 }],
+            soft: zeros(if learns { shape.outputs() } else { 0 }),
         }
     }
 
@@ -205,25 +209,20 @@ impl<T: Float> Forward<T> {
     /// What each row's weights are divided by, and the product of its output with the gradient.
     pub(crate) fn row_scales(&self, kernel: &Kernel<T>, shape: &Shape, of_output: &[T]) -> Vec<RowScale<T>> {
         let output = if self.soft.is_empty() { &self.output } else { &self.soft };
-        let deltas = row_products(output, of_output, shape.value_dim);
-        let exponential = matches!(kernel.link, Link::Exp { .. });
-        let scale = |(&normaliser, delta): (&T, T)| match exponential {
-            // A row that sees nothing has only masked scores, whose difference from minus infinity would be NaN.
-            true if normaliser == T::from_f64(f64::NEG_INFINITY) => {
-                RowScale { exponent: T::ZERO, factor: T::ZERO, delta }
-            }
-            true => RowScale { exponent: normaliser, factor: T::ONE, delta },
-            false if normaliser == T::ZERO => RowScale { exponent: T::ZERO, factor: T::ZERO, delta },
-            false => RowScale { exponent: T::ZERO, factor: T::ONE / normaliser, delta },
-        };
-        self.normaliser.iter().zip(deltas).map(scale).collect()
+        let values = ROWS * shape.value_dim;
+        let mut scales: Vec<RowScale<T>> =
+            self.normaliser.iter().map(|&normaliser| kernel.link.row_scale(normaliser)).collect();
+        let outputs = output.par_chunks(values).zip(of_output.par_chunks(values));
+        scales.par_chunks_mut(ROWS).zip(outputs).for_each(|(scales, (output, of_output))| {
+            set_deltas(scales, output, of_output, shape.value_dim);
+        });
+        scales
     }
 }
 
 impl<T: Float> Gradients<T> {
     pub(crate) fn zeros(inputs: &Inputs<'_, T>) -> Self {
-        let [queries, keys, values] =
-            [inputs.queries, inputs.keys, inputs.values].map(|input| vec![T::ZERO; input.len()]);
+        let [queries, keys, values] = [inputs.queries, inputs.keys, inputs.values].map(|input| zeros(input.len()));
         Self { queries, keys, values }
     }
 

@@ -4,6 +4,7 @@ mod attention;
 mod cost;
 mod denominator;
 mod error;
+mod features;
 mod kernel;
 mod linear;
 mod map;
@@ -12,6 +13,7 @@ mod projection;
 mod recurrent;
 mod shape;
 mod similarity;
+mod symmetric;
 mod tile;
 mod tiled;
 

@@ -47,6 +47,9 @@ pub(crate) fn mask<T: Float>(
     value: T,
 ) {
     let hidden = group.hidden_of(keys);
+    if hidden.is_none() && group.visible_of(keys, queries.start) == keys.len() {
+        return;
+    }
     for (query, row) in queries.clone().zip(block.chunks_exact_mut(keys.len().max(1))) {
         row[group.visible_of(keys, query)..].fill(value);
         for (value_of_key, _) in row.iter_mut().zip(hidden.into_iter().flatten()).filter(|(_, hidden)| **hidden) {
@@ -112,16 +115,8 @@ impl<T: Float> BlockGradient<T> {
 
     fn chain_to_scores(&mut self, kernel: &Kernel<T>, group: &Group<'_, T>, block: &Block<'_, T>) {
         let (queries, keys) = (&block.queries, &block.keys);
-        if kernel.link.is_exp() {
-            mask(&mut self.weights, group, queries, keys, T::from_f64(f64::NEG_INFINITY));
-        }
-        let rows = self.weights.chunks_exact_mut(keys.len()).zip(self.of_scores.chunks_exact_mut(keys.len()));
-        for ((weights, of_scores), &scale) in rows.zip(block.scales) {
-            kernel.link.apply_with_gradient(weights, of_scores, scale);
-        }
-        if !kernel.link.is_exp() {
-            mask(&mut self.weights, group, queries, keys, T::ZERO);
-        }
+        kernel.link.apply_with_gradient(&mut self.weights, &mut self.of_scores, block.scales);
+        mask(&mut self.weights, group, queries, keys, T::ZERO);
         mask(&mut self.of_scores, group, queries, keys, T::ZERO);
     }
 }

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use attar_ops::{Float, Matrix, largest, sum, vectorised};
+use attar_ops::{Float, Matrix, largest, replace_and_sum, sum, vectorised};
 use rayon::prelude::*;
 
 use crate::attention::{Attention, Forward, Gradients};
@@ -201,12 +201,12 @@ impl<T: Float> Running<T> {
                     let now = if of_row > *before { of_row } else { *before };
                     // Minus infinity: nothing is seen yet, and the difference of two such would be NaN.
                     let base = if now == T::from_f64(f64::NEG_INFINITY) { T::ZERO } else { now };
-                    row.iter_mut().for_each(|score| *score = exp_or_zero(scale * *score - base));
+                    let of_row = replace_and_sum(row, |score| exp_or_zero(scale * score - base));
                     let shrink = exp_or_zero(*before - base);
                     if shrink != T::ONE {
                         mean.iter_mut().for_each(|value| *value *= shrink);
                     }
-                    *total = *total * shrink.to_f64() + sum(row);
+                    *total = *total * shrink.to_f64() + of_row;
                     *before = now;
                 }
             },

@@ -2,15 +2,15 @@
 
 use std::ops::Range;
 
-use attar_ops::{Float, Matrix, MatrixMut};
+use attar_ops::{Float, Matrix, vectorised};
 use rayon::prelude::*;
 
-use super::{Line, Room, Side, chunks, features, sides, starts, sums_before, sums_of_all};
+use super::{KeyRoom, Keys, Line, Room, Side, features, sides, starts, sums_before, sums_of_all};
 use crate::Error;
 use crate::attention::{Attention, Forward, Gradients};
-use crate::kernel::Kernel;
+use crate::kernel::{Kernel, RowScale};
 use crate::shape::{Inputs, parts};
-use crate::tile::{Block, BlockGradient, of_keys, of_queries, scores};
+use crate::tile::{Block, BlockGradient, of_keys, of_queries};
 
 /// The gradients of a checked attention, from what its forward pass kept.
 pub(crate) fn backward<T: Float>(
@@ -21,11 +21,11 @@ pub(crate) fn backward<T: Float>(
 ) -> Result<Gradients<T>, Error> {
     let shape = inputs.shape;
     let kernel = Kernel::new(attention.similarity, shape.dim);
-    let map = features(&kernel)?;
+    let features = features(&kernel)?;
     let mut gradients = Gradients::zeros(inputs);
     let line = Line::new(shape);
     let scales = forward.row_scales(&kernel, &shape, of_output);
-    let mut sides = sides(&kernel, map, attention, inputs, &line);
+    let mut sides = sides(&kernel, features, attention, inputs, &line);
     let rows = shape.group() * shape.queries;
     for (index, side) in sides.iter_mut().enumerate() {
         side.scales = &scales[index * rows..][..rows];
@@ -43,8 +43,11 @@ pub(crate) fn backward<T: Float>(
     let of_rows = of_keys.into_iter().flatten().zip(of_values.into_iter().flatten());
     let sums = from_the_start.into_iter().zip(from_the_end);
     let tasks: Vec<_> = sums.zip(of_queries.into_iter().zip(of_rows)).collect();
-    tasks.into_par_iter().enumerate().for_each(|(task, ((mut before, mut after), (queries, (keys, values))))| {
+    tasks.into_par_iter().enumerate().for_each(|(task, ((mut before, mut after), (mut queries, (keys, values))))| {
         let (side, times) = (&sides[task / line.segments.len()], &line.segments[task % line.segments.len()]);
+        // A new page that is read before it is written is asked for twice.
+        queries.iter_mut().for_each(|rows| rows.fill(T::ZERO));
+        [&mut *keys, &mut *values].into_iter().for_each(|rows| rows.fill(T::ZERO));
         side.backward_down(times, &mut before, queries, [&mut *keys, &mut *values]);
         side.backward_up(times, &mut after, [keys, values]);
     });
@@ -71,16 +74,16 @@ fn starts_from_the_end<T: Float>(sides: &[Side<'_, T>], line: &Line, causal: boo
 impl<T: Float> Side<'_, T> {
     fn sum_of_queries(&self, times: &Range<usize>) -> Vec<T> {
         let (mut sums, mut room) = (vec![T::ZERO; self.sums()], Room::default());
-        chunks(times).rev().for_each(|times| self.add_queries(&self.line.queries(&times), &mut sums, &mut room));
+        self.chunks(times).rev().for_each(|times| self.add_queries(&self.line.queries(&times), &mut sums, &mut room));
         sums
     }
 
     fn add_queries(&self, queries: &Range<usize>, sums: &mut [T], room: &mut Room<T>) {
         for head in 0..self.group.shape.group() {
-            let rows = self.group.query_rows(head, queries);
-            let features = of_queries(self.map, rows, self.kernel.dim, &mut room.query_features);
             self.of_numerators(head, queries, &mut room.rows);
-            self.add_outer(sums, features, &room.rows);
+            let prepared = self.queries(head, queries, &mut room.queries);
+            let of_numerators = Matrix::row_major(&room.rows, self.columns());
+            self.features.add_to_sums(prepared, of_numerators, sums, &mut room.features);
         }
     }
 
@@ -96,13 +99,20 @@ impl<T: Float> Side<'_, T> {
 
     /// `[queries, value_dim + 1]`: the gradient by numerators and denominator.
     fn of_numerators(&self, head: usize, queries: &Range<usize>, out: &mut Vec<T>) {
-        let rows = self.all_rows(head, queries);
-        let of_output = self.of_output_rows(&rows).chunks_exact(self.columns() - 1);
-        out.clear();
-        for (scale, of_output) in self.scales[rows.clone()].iter().zip(of_output) {
-            out.extend(of_output.iter().map(|&of| scale.factor * of));
-            out.push(-scale.factor * scale.delta);
-        }
+        let (rows, width) = (self.all_rows(head, queries), self.columns() - 1);
+        let of_output = self.of_output_rows(&rows);
+        out.resize(rows.len() * (width + 1), T::ZERO);
+        vectorised(
+            &mut out[..],
+            #[inline(always)]
+            |out: &mut [T]| {
+                let rows = out.chunks_exact_mut(width + 1).zip(&self.scales[rows.clone()]);
+                for ((out, &RowScale { factor, delta, .. }), of_output) in rows.zip(of_output.chunks_exact(width)) {
+                    out.iter_mut().zip(of_output).for_each(|(out, &of)| *out = factor * of);
+                    out[width] = -factor * delta;
+                }
+            },
+        );
     }
 
     /// From the first chunk on: the queries' gradients, and within chunks those of keys and values.
@@ -114,9 +124,9 @@ impl<T: Float> Side<'_, T> {
         [of_key_rows, of_values]: [&mut [T]; 2],
     ) {
         let (dim, value_dim) = (self.kernel.dim, self.columns() - 1);
-        let (mut room, mut block) = (Room::default(), BlockGradient::default());
+        let (mut room, mut key_room, mut block) = (Room::default(), KeyRoom::default(), BlockGradient::default());
         let (first_query, first_key) = (self.line.queries(times).start, self.line.keys(times).start);
-        for chunk in chunks(times) {
+        for chunk in self.chunks(times) {
             let (queries, keys) = (self.line.queries(&chunk), self.line.keys(&chunk));
             let key_places = keys.start - first_key..keys.end - first_key;
             for (head, of_rows) in of_queries_rows.iter_mut().enumerate() {
@@ -129,7 +139,8 @@ impl<T: Float> Side<'_, T> {
                 }
             }
             if self.group.causal && chunk.end < times.end {
-                self.add_keys(&keys, sums, &mut room);
+                let keys = self.keys(&keys, &mut key_room);
+                self.features.add_to_sums(keys.prepared, keys.values, sums, &mut room.features);
             }
         }
     }
@@ -142,11 +153,11 @@ impl<T: Float> Side<'_, T> {
         of_rows: &mut [T],
         room: &mut Room<T>,
     ) {
-        let rows = self.group.query_rows(head, queries);
         self.of_numerators(head, queries, &mut room.rows);
-        scores(&mut room.weights, &room.rows, sums, self.columns());
-        let features = of_queries(self.map, rows, self.kernel.dim, &mut room.query_features);
-        self.map.add_gradient(rows, self.kernel.dim, features, &room.weights, of_rows);
+        let prepared = self.queries(head, queries, &mut room.queries);
+        let [of_numerators, sums] = [&room.rows[..], sums].map(|rows| Matrix::row_major(rows, self.columns()));
+        let rows = self.group.query_rows(head, queries);
+        self.features.add_gradient([rows, prepared], of_numerators, sums, of_rows, &mut room.features);
     }
 
     /// The pairs within a chunk.
@@ -166,8 +177,8 @@ impl<T: Float> Side<'_, T> {
             queries: queries.clone(),
             keys: keys.clone(),
             head,
-            query_features: of_queries(map, query_rows, dim, &mut room.query_features),
-            key_features: of_keys(map, key_rows, dim, self.key_shift, &mut room.key_features),
+            query_features: of_queries(map, query_rows, dim, &mut room.queries),
+            key_features: of_keys(map, key_rows, dim, self.key_shift, &mut room.weights),
             of_output: self.of_output_rows(&rows),
             scales: &self.scales[rows],
             of_values: true,
@@ -180,13 +191,14 @@ impl<T: Float> Side<'_, T> {
     /// From the last chunk on: the gradients of keys and values by the queries of later chunks, or of all.
     fn backward_up(&self, times: &Range<usize>, sums: &mut [T], [of_key_rows, of_values]: [&mut [T]; 2]) {
         let (dim, value_dim) = (self.kernel.dim, self.columns() - 1);
-        let mut room = Room::default();
+        let (mut room, mut key_room) = (Room::default(), KeyRoom::default());
         let first_key = self.line.keys(times).start;
-        for chunk in chunks(times).rev() {
+        for chunk in self.chunks(times).rev() {
             let (queries, keys) = (self.line.queries(&chunk), self.line.keys(&chunk));
             let places = keys.start - first_key..keys.end - first_key;
             let of_key_rows = &mut of_key_rows[places.start * dim..places.end * dim];
             let of_values = &mut of_values[places.start * value_dim..places.end * value_dim];
+            let keys = self.keys(&keys, &mut key_room);
             self.of_keys_by_sums(&keys, sums, [of_key_rows, of_values], &mut room);
             if self.group.causal && chunk.start > times.start {
                 self.add_queries(&queries, sums, &mut room);
@@ -194,24 +206,13 @@ impl<T: Float> Side<'_, T> {
         }
     }
 
-    fn of_keys_by_sums(
-        &self,
-        keys: &Range<usize>,
-        sums: &[T],
-        [of_rows, of_values]: [&mut [T]; 2],
-        room: &mut Room<T>,
-    ) {
-        let (dim, value_dim) = (self.kernel.dim, self.columns() - 1);
-        let rows = self.group.key_rows(keys);
-        let features = of_keys(self.map, rows, dim, self.key_shift, &mut room.key_features);
-        self.values_with_ones(keys, &mut room.values);
-        scores(&mut room.weights, &room.values, sums, self.columns());
-        self.map.add_gradient(rows, dim, features, &room.weights, of_rows);
-        let to_values = Matrix::row_major(sums, self.columns()).some_columns(0, value_dim);
-        let features = Matrix::row_major(features, self.map.width(dim));
-        T::add_product(MatrixMut::row_major(&mut *of_values, value_dim), features, to_values);
-        for key in keys.clone().filter(|key| self.group.is_hidden(*key)) {
-            of_values[(key - keys.start) * value_dim..][..value_dim].fill(T::ZERO);
+    fn of_keys_by_sums(&self, keys: &Keys<'_, T>, sums: &[T], [of_rows, of_values]: [&mut [T]; 2], room: &mut Room<T>) {
+        let (rows, width) = (self.group.key_rows(&keys.places), self.columns() - 1);
+        let sums = Matrix::row_major(sums, self.columns());
+        self.features.add_gradient([rows, keys.prepared], keys.values, sums, of_rows, &mut room.features);
+        self.features.add_times_sums(keys.prepared, sums, [&mut *of_values, &mut []], &mut room.features);
+        for key in keys.places.clone().filter(|key| self.group.is_hidden(*key)) {
+            of_values[(key - keys.places.start) * width..][..width].fill(T::ZERO);
         }
     }
 }
