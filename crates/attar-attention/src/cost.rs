@@ -6,6 +6,7 @@
 use std::fmt;
 
 use crate::kernel::Kernel;
+use crate::linear::chunk;
 use crate::map::Map;
 use crate::tile::{TILE, pieces};
 use crate::{Attention, Error, Form, HardGradient, Shape, Similarity};
@@ -96,18 +97,19 @@ impl Work {
         let kernel = Kernel::<f32>::new(attention.similarity, shape.dim);
         let heads = (shape.batch * shape.heads) as f64;
         let hard = matches!(attention.similarity, Similarity::Hard { .. });
+        let features = kernel.features.as_ref().map_or(0, |features| features.width(shape.dim));
         Self {
             causal: attention.causal,
             groups: shape.groups(),
             query_rows: shape.rows() as f64,
             key_rows: (shape.groups() * shape.keys) as f64,
             pairs: heads * pairs(attention.causal, shape),
-            chunk_pairs: heads * chunk_pairs(attention.causal, shape),
+            chunk_pairs: heads * chunk_pairs(attention.causal, shape, chunk(features)),
             chunks: shape.queries.max(shape.keys).div_ceil(TILE),
             dim: shape.dim as f64,
             value_dim: shape.value_dim as f64,
             score_width: kernel.scores.width(shape.dim) as f64,
-            features: kernel.features.as_ref().map_or(0.0, |map| map.width(shape.dim) as f64),
+            features: features as f64,
             maps_scores: !matches!(kernel.scores, Map::Identity),
             projects: matches!(kernel.scores, Map::Random(_)),
             weighs_values: !hard,
@@ -147,7 +149,7 @@ impl Work {
         let products = 2.0 * self.features * (self.key_rows * of_keys + self.query_rows * of_queries);
         let features = self.features * (self.key_rows * (2.0 * sums + 2.0) + self.query_rows * (sums + 3.0));
         let projections = if self.projects { 2.0 * features * self.dim } else { 0.0 };
-        let within = 2.0 * self.chunk_pairs * (4.0 * self.score_width + 2.0 * self.value_dim + columns);
+        let within = 2.0 * self.chunk_pairs * (4.0 * self.score_width + 3.0 * self.value_dim);
         [products + projections + within, features + 2.0 * self.chunk_pairs]
     }
 
@@ -168,9 +170,9 @@ fn pairs(causal: bool, shape: &Shape) -> f64 {
     seen + diagonal * (diagonal.min(TILE as f64) - 1.0).max(0.0) / 2.0
 }
 
-fn chunk_pairs(causal: bool, shape: &Shape) -> f64 {
+fn chunk_pairs(causal: bool, shape: &Shape, chunk: usize) -> f64 {
     let diagonal = shape.queries.min(shape.keys);
-    if causal { (diagonal * diagonal.min(TILE)) as f64 } else { 0.0 }
+    if causal { diagonal as f64 * diagonal.min(chunk) as f64 } else { 0.0 }
 }
 
 /// Microseconds a call, picoseconds an operation of a product, an element and a byte.
@@ -200,4 +202,26 @@ fn rates(form: Form, similarity: Similarity) -> Rates {
         (_, Similarity::Hard { .. }) => [0.0, 10.0, 0.0, 0.0],
     };
     Rates { call, flop, element, byte }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whole rows of blocks, gone through as the tiled form does.
+    #[test]
+    fn pairs_are_those_of_the_blocks() {
+        for (queries, keys) in [(1, 1), (5, 9), (9, 5), (128, 128), (256, 256), (256, 512), (512, 256), (1024, 1024)] {
+            let shape = Shape { batch: 1, heads: 1, key_heads: 1, queries, keys, dim: 1, value_dim: 1 };
+            let seen = |block: usize| {
+                let rows = block * TILE..((block + 1) * TILE).min(queries);
+                (0..rows.len()).map(|_| shape.visible(true, rows.end - 1)).sum::<usize>()
+            };
+            let counted: usize = (0..queries.div_ceil(TILE)).map(seen).sum();
+            // More queries than keys: those that see nothing fill up the first block, and are not counted.
+            let error = counted as f64 - pairs(true, &shape);
+            assert!((0.0..=if queries > keys { 20.0 } else { 0.0 }).contains(&error), "{queries} {keys}: {error}");
+            assert_eq!(pairs(false, &shape), (queries * keys) as f64);
+        }
+    }
 }

@@ -85,7 +85,7 @@ impl Line {
 }
 
 /// Places of a chunk: about as many as there are features, which then cost as much as the pairs do.
-fn chunk(features: usize) -> usize {
+pub(crate) fn chunk(features: usize) -> usize {
     if features < TILE { TILE / 2 } else { TILE }
 }
 
