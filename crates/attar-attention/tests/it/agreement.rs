@@ -81,13 +81,13 @@ fn check<T: Float>(attention: &Attention, forms: &[Form], case: &Case<T>, tolera
     let kappa: Vec<f64> = want.kappa.iter().map(|kappa| if kappa.is_finite() { *kappa } else { 1.0 }).collect();
     let largest = [kappa.iter().copied().fold(1.0, f64::max)];
     let (dim, value_dim) = (case.shape.dim, case.shape.value_dim);
-    let compared = |name, got, want, size, width, kappa| Compared { name, got, want, size, width, kappa };
     let [of_queries, of_keys, of_values] = [&gradients.queries, &gradients.keys, &gradients.values];
     let size = &sizes.gradients;
     let mut found = Found::default();
     for form in forms {
         let got = attention.forward(*form, &inputs).unwrap();
         let back = attention.backward(&inputs, &got, &case.of_output).unwrap();
+        let compared = |name, got, want, size, width, kappa| Compared { name, got, want, size, width, kappa };
         for compared in [
             compared("output", &got.output[..], &want.output[..], &sizes.output[..], value_dim, &kappa[..]),
             compared("gradient of queries", &back.queries, of_queries, &size.queries, dim, &kappa),
