@@ -305,14 +305,25 @@ impl<'a, T: Float> Side<'a, T> {
 
     /// The weights of the pairs of a chunk.
     fn weights(&self, head: usize, queries: &Range<usize>, keys: &Keys<'_, T>, prepared: &[T], out: &mut Vec<T>) {
-        // Where the score is the product of the features that the sums are made of, those are at hand.
-        let (query_rows, key_rows) = match self.kernel.link {
-            Link::Identity => (prepared, keys.prepared),
-            _ => (self.group.query_rows(head, queries), self.group.key_rows(&keys.places)),
-        };
+        let [query_rows, key_rows] = self.score_rows(head, queries, prepared, keys);
         scores(out, query_rows, key_rows, key_rows.len() / keys.places.len());
         self.kernel.link.apply(out);
         mask(out, &self.group, queries, &keys.places, T::ZERO);
+    }
+
+    /// Rows of queries and keys whose products are the scores.
+    fn score_rows<'r>(
+        &'r self,
+        head: usize,
+        queries: &Range<usize>,
+        prepared: &'r [T],
+        keys: &Keys<'r, T>,
+    ) -> [&'r [T]; 2] {
+        match self.kernel.link {
+            // Those that the sums are made of, which are at hand.
+            Link::Identity => [prepared, keys.prepared],
+            _ => [self.group.query_rows(head, queries), self.group.key_rows(&keys.places)],
+        }
     }
 
     fn divide(&self, head: usize, first: usize, output: &mut [T], normaliser: &mut [T]) {

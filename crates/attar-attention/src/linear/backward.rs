@@ -10,7 +10,7 @@ use crate::Error;
 use crate::attention::{Attention, Forward, Gradients};
 use crate::kernel::{Kernel, RowScale};
 use crate::shape::{Inputs, parts};
-use crate::tile::{Block, BlockGradient, of_keys, of_queries};
+use crate::tile::{Block, BlockGradient};
 
 /// The gradients of a checked attention, from what its forward pass kept.
 pub(crate) fn backward<T: Float>(
@@ -127,65 +127,56 @@ impl<T: Float> Side<'_, T> {
         let (mut room, mut key_room, mut block) = (Room::default(), KeyRoom::default(), BlockGradient::default());
         let (first_query, first_key) = (self.line.queries(times).start, self.line.keys(times).start);
         for chunk in self.chunks(times) {
-            let (queries, keys) = (self.line.queries(&chunk), self.line.keys(&chunk));
-            let key_places = keys.start - first_key..keys.end - first_key;
+            let (queries, places) = (self.line.queries(&chunk), self.line.keys(&chunk));
+            let keys = self.group.causal.then(|| self.keys(&places, &mut key_room));
             for (head, of_rows) in of_queries_rows.iter_mut().enumerate() {
                 let of_rows = &mut of_rows[(queries.start - first_query) * dim..(queries.end - first_query) * dim];
-                self.of_queries_by_sums(head, &queries, sums, of_rows, &mut room);
-                if self.group.causal && !queries.is_empty() && !keys.is_empty() {
-                    let of_key_rows = &mut of_key_rows[key_places.start * dim..key_places.end * dim];
-                    let of_values = &mut of_values[key_places.start * value_dim..key_places.end * value_dim];
-                    self.within(head, [&queries, &keys], [of_rows, of_key_rows, of_values], &mut block, &mut room);
+                let Room { queries: query_room, rows, features, .. } = &mut room;
+                let prepared = self.queries(head, &queries, query_room);
+                self.of_numerators(head, &queries, rows);
+                let [of_numerators, sums] = [&rows[..], &*sums].map(|rows| Matrix::row_major(rows, self.columns()));
+                let query_rows = self.group.query_rows(head, &queries);
+                self.features.add_gradient([query_rows, prepared], of_numerators, sums, of_rows, features);
+                if let Some(keys) = keys.as_ref().filter(|_| !queries.is_empty() && !places.is_empty()) {
+                    let of_key_rows =
+                        &mut of_key_rows[(places.start - first_key) * dim..(places.end - first_key) * dim];
+                    let of_values =
+                        &mut of_values[(places.start - first_key) * value_dim..(places.end - first_key) * value_dim];
+                    self.within(head, &queries, prepared, keys, [of_rows, of_key_rows, of_values], &mut block);
                 }
             }
-            if self.group.causal && chunk.end < times.end {
-                let keys = self.keys(&keys, &mut key_room);
+            if let Some(keys) = keys.filter(|_| chunk.end < times.end) {
                 self.features.add_to_sums(keys.prepared, keys.values, sums, &mut room.features);
             }
         }
-    }
-
-    fn of_queries_by_sums(
-        &self,
-        head: usize,
-        queries: &Range<usize>,
-        sums: &[T],
-        of_rows: &mut [T],
-        room: &mut Room<T>,
-    ) {
-        self.of_numerators(head, queries, &mut room.rows);
-        let prepared = self.queries(head, queries, &mut room.queries);
-        let [of_numerators, sums] = [&room.rows[..], sums].map(|rows| Matrix::row_major(rows, self.columns()));
-        let rows = self.group.query_rows(head, queries);
-        self.features.add_gradient([rows, prepared], of_numerators, sums, of_rows, &mut room.features);
     }
 
     /// The pairs within a chunk.
     fn within(
         &self,
         head: usize,
-        [queries, keys]: [&Range<usize>; 2],
+        queries: &Range<usize>,
+        prepared: &[T],
+        keys: &Keys<'_, T>,
         [of_query_rows, of_key_rows, of_values]: [&mut [T]; 3],
         gradient: &mut BlockGradient<T>,
-        room: &mut Room<T>,
     ) {
-        let (map, dim) = (&self.kernel.scores, self.kernel.dim);
         let rows = self.all_rows(head, queries);
-        let key_rows = self.group.key_rows(keys);
-        let query_rows = self.group.query_rows(head, queries);
+        let [query_features, key_features] = self.score_rows(head, queries, prepared, keys);
         let block = Block {
             queries: queries.clone(),
-            keys: keys.clone(),
+            keys: keys.places.clone(),
             head,
-            query_features: of_queries(map, query_rows, dim, &mut room.queries),
-            key_features: of_keys(map, key_rows, dim, self.key_shift, &mut room.weights),
+            query_features,
+            key_features,
             of_output: self.of_output_rows(&rows),
             scales: &self.scales[rows],
             of_values: true,
         };
-        let mut of_features = vec![T::ZERO; block.key_features.len()];
+        let mut of_features = vec![T::ZERO; key_features.len()];
         gradient.add(self.kernel, &self.group, &block, [of_query_rows, &mut of_features, of_values]);
-        map.add_gradient(key_rows, dim, block.key_features, &of_features, of_key_rows);
+        let key_rows = self.group.key_rows(&keys.places);
+        self.kernel.scores.add_gradient(key_rows, self.kernel.dim, key_features, &of_features, of_key_rows);
     }
 
     /// From the last chunk on: the gradients of keys and values by the queries of later chunks, or of all.
