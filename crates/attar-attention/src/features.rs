@@ -1,6 +1,6 @@
 //! The features that the sums of the linear form are made of: what becomes of them, without all of them at once.
 
-use attar_ops::{Float, Matrix, MatrixMut, Precision, add_product_with_vector};
+use attar_ops::{Float, Matrix, MatrixMut, Precision, Scratch, add_product_with_vector};
 
 use crate::map::{Map, Side};
 use crate::symmetric;
@@ -22,8 +22,8 @@ pub(crate) enum Features<T> {
 /// Arrays that the blocks of features use one after the other.
 #[derive(Debug, Default)]
 pub(crate) struct Room<T> {
-    block: Vec<T>,
-    of_lifted: Vec<T>,
+    block: Scratch<T>,
+    of_lifted: Scratch<T>,
     column: Vec<T>,
 }
 
@@ -37,7 +37,7 @@ impl<T: Float> Features<T> {
     }
 
     /// What the features of the rows are made from: those of a map themselves.
-    pub(crate) fn prepare<'a>(&self, rows: &'a [T], dim: usize, side: Side<T>, out: &'a mut Vec<T>) -> &'a [T] {
+    pub(crate) fn prepare<'a>(&self, rows: &'a [T], dim: usize, side: Side<T>, out: &'a mut Scratch<T>) -> &'a [T] {
         match self {
             Self::Mapped(map) => map.apply(rows, dim, side, out),
             Self::Symmetric { root, shift } => {
@@ -48,7 +48,13 @@ impl<T: Float> Features<T> {
     }
 
     /// Calls `work` on the features `[rows, some]` of prepared rows, and on the place of the first of them.
-    fn each_block(&self, prepared: &[T], rows: usize, block: &mut Vec<T>, mut work: impl FnMut(Matrix<'_, T>, usize)) {
+    fn each_block(
+        &self,
+        prepared: &[T],
+        rows: usize,
+        block: &mut Scratch<T>,
+        mut work: impl FnMut(Matrix<'_, T>, usize),
+    ) {
         if rows == 0 {
             return;
         }
@@ -118,18 +124,17 @@ impl<T: Float> Features<T> {
         let dim = rows.len() / count;
         match self {
             Self::Mapped(map) => {
-                room.block.resize(count * sums.rows(), T::ZERO);
+                room.block.resize(count * sums.rows());
                 let out = MatrixMut::row_major(&mut room.block, sums.rows());
                 T::product(Precision::Full, out, values, sums.transposed());
                 map.add_gradient(rows, dim, prepared, &room.block, of_rows);
             }
             Self::Symmetric { root, .. } => {
-                room.of_lifted.clear();
-                room.of_lifted.resize(prepared.len(), T::ZERO);
+                room.of_lifted.clear(prepared.len());
                 let lifted = prepared.len() / count;
                 for firsts in symmetric::blocks(lifted, BLOCK) {
                     let [first, end] = [firsts.start, firsts.end].map(|first| symmetric::start(lifted, first));
-                    room.block.resize((end - first) * count, T::ZERO);
+                    room.block.resize((end - first) * count);
                     let out = MatrixMut::row_major(&mut room.block, count);
                     T::product(Precision::Full, out, sums.some_rows(first, end - first), values.transposed());
                     symmetric::add_gradient(prepared, count, &firsts, &room.block, &mut room.of_lifted);

@@ -10,7 +10,7 @@ mod backward;
 
 use std::ops::Range;
 
-use attar_ops::{Float, Matrix, sum, vectorised};
+use attar_ops::{Float, Matrix, Scratch, sum, vectorised};
 use rayon::prelude::*;
 
 pub(crate) use self::backward::backward;
@@ -160,17 +160,17 @@ fn add<T: Float>(sums: &mut [T], values: &[T]) {
 /// Arrays that a segment's chunks use one after the other.
 #[derive(Default)]
 struct Room<T> {
-    queries: Vec<T>,
-    rows: Vec<T>,
-    weights: Vec<T>,
+    queries: Scratch<T>,
+    rows: Scratch<T>,
+    weights: Scratch<T>,
     features: FeatureRoom<T>,
 }
 
 /// Arrays for the keys of a chunk.
 #[derive(Default)]
 struct KeyRoom<T> {
-    features: Vec<T>,
-    values: Vec<T>,
+    features: Scratch<T>,
+    values: Scratch<T>,
 }
 
 /// The keys of a chunk.
@@ -217,7 +217,7 @@ impl<'a, T: Float> Side<'a, T> {
     }
 
     /// What the features of some queries are made from.
-    fn queries<'r>(&'r self, head: usize, places: &Range<usize>, room: &'r mut Vec<T>) -> &'r [T] {
+    fn queries<'r>(&'r self, head: usize, places: &Range<usize>, room: &'r mut Scratch<T>) -> &'r [T] {
         self.features.prepare(self.group.query_rows(head, places), self.kernel.dim, map::Side::Query, room)
     }
 
@@ -231,9 +231,9 @@ impl<'a, T: Float> Side<'a, T> {
     }
 
     /// `[keys, value_dim + 1]`: the values and a one; zeros where the key is hidden.
-    fn values_with_ones(&self, keys: &Range<usize>, out: &mut Vec<T>) {
+    fn values_with_ones(&self, keys: &Range<usize>, out: &mut Scratch<T>) {
         let width = self.columns() - 1;
-        out.resize(keys.len() * (width + 1), T::ZERO);
+        out.resize(keys.len() * (width + 1));
         let rows = out.chunks_exact_mut(width + 1).zip(self.group.value_rows(keys).chunks_exact(width));
         for (key, (row, values)) in keys.clone().zip(rows) {
             if self.group.is_hidden(key) {
@@ -304,7 +304,7 @@ impl<'a, T: Float> Side<'a, T> {
     }
 
     /// The weights of the pairs of a chunk.
-    fn weights(&self, head: usize, queries: &Range<usize>, keys: &Keys<'_, T>, prepared: &[T], out: &mut Vec<T>) {
+    fn weights(&self, head: usize, queries: &Range<usize>, keys: &Keys<'_, T>, prepared: &[T], out: &mut Scratch<T>) {
         let [query_rows, key_rows] = self.score_rows(head, queries, prepared, keys);
         scores(out, query_rows, key_rows, key_rows.len() / keys.places.len());
         self.kernel.link.apply(out);

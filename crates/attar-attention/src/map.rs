@@ -1,6 +1,6 @@
 //! Feature maps, a block of rows at a time, with their gradients.
 
-use attar_ops::{Float, Matrix, MatrixMut, Precision, largest, sum, sum_of_products, vectorised};
+use attar_ops::{Float, Matrix, MatrixMut, Precision, Scratch, largest, sum, sum_of_products, vectorised};
 
 /// Rows to rows whose inner products a similarity is made of.
 #[derive(Clone, Debug)]
@@ -46,12 +46,12 @@ impl<T: Float> Map<T> {
     }
 
     /// The features of the rows, which are the rows themselves where nothing is mapped.
-    pub(crate) fn apply<'a>(&self, rows: &'a [T], dim: usize, side: Side<T>, out: &'a mut Vec<T>) -> &'a [T] {
+    pub(crate) fn apply<'a>(&self, rows: &'a [T], dim: usize, side: Side<T>, out: &'a mut Scratch<T>) -> &'a [T] {
         if matches!(self, Self::Identity) {
             return rows;
         }
         let width = self.width(dim);
-        out.resize(rows.len() / dim * width, T::ZERO);
+        out.resize(rows.len() / dim * width);
         match self {
             Self::Identity => {}
             Self::Elu => each(rows, out, elu),

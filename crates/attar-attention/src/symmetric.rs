@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use attar_ops::{Float, vectorised};
+use attar_ops::{Float, Scratch, vectorised};
 
 /// How many products the rows of `count` values have.
 pub(crate) fn width(count: usize) -> usize {
@@ -30,10 +30,10 @@ pub(crate) fn blocks(count: usize, size: usize) -> Vec<Range<usize>> {
 }
 
 /// `root x` of each value, and `shift` after them if it is not 0: `[rows, dim]` to `[values, rows]`.
-pub(crate) fn lift<T: Float>(rows: &[T], dim: usize, [root, shift]: [T; 2], out: &mut Vec<T>) {
+pub(crate) fn lift<T: Float>(rows: &[T], dim: usize, [root, shift]: [T; 2], out: &mut Scratch<T>) {
     let count = rows.len() / dim;
-    out.clear();
-    out.resize(rows.len() + if shift == T::ZERO { 0 } else { count }, shift);
+    out.resize(rows.len() + if shift == T::ZERO { 0 } else { count });
+    out[rows.len()..].fill(shift);
     for (at, row) in rows.chunks_exact(dim).enumerate() {
         for (value, &x) in out[at..].iter_mut().step_by(count).zip(row) {
             *value = root * x;
@@ -52,9 +52,9 @@ pub(crate) fn lower<T: Float>(of_lifted: &[T], dim: usize, root: T, of_rows: &mu
 }
 
 /// The products of some first factors: `[products, rows]`.
-pub(crate) fn products<T: Float>(lifted: &[T], rows: usize, firsts: &Range<usize>, out: &mut Vec<T>) {
+pub(crate) fn products<T: Float>(lifted: &[T], rows: usize, firsts: &Range<usize>, out: &mut Scratch<T>) {
     let count = lifted.len() / rows;
-    out.resize((start(count, firsts.end) - start(count, firsts.start)) * rows, T::ZERO);
+    out.resize((start(count, firsts.end) - start(count, firsts.start)) * rows);
     let two = T::from_f64(std::f64::consts::SQRT_2);
     vectorised(
         (&mut out[..], two),

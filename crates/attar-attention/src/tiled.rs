@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use attar_ops::{Float, Matrix, largest, replace_and_sum, sum, vectorised};
+use attar_ops::{Float, Matrix, Scratch, largest, replace_and_sum, sum, vectorised};
 use rayon::prelude::*;
 
 use crate::attention::{Attention, Forward, Gradients};
@@ -78,7 +78,7 @@ impl<'a, T: Float> Prepared<'a, T> {
         let mut best = vec![Best::default(); if hard { queries.len() } else { 0 }];
         let mut running = Running::new(queries.len(), kernel.link);
         let mean: &mut [T] = if hard { soft } else { &mut *output };
-        let (mut of_query, mut of_key, mut block) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut of_query, mut of_key, mut block) = (Scratch::default(), Scratch::default(), Scratch::default());
         let rows = self.group.query_rows(head, &queries);
         let query_features = of_queries(&kernel.scores, rows, kernel.dim, &mut of_query);
         let width = kernel.scores.width(kernel.dim);
@@ -301,7 +301,7 @@ impl<T: Float> Segment<'_, T> {
             return of_queries;
         }
         let (dim, value_dim) = (self.kernel.dim, self.group.shape.value_dim);
-        let mut room = (BlockGradient::default(), Vec::new());
+        let mut room = (BlockGradient::default(), Scratch::default());
         for keys in ranges(self.keys.len(), TILE).into_iter().filter(|keys| !keys.is_empty()) {
             let of_keys = &mut of_keys[keys.start * dim..keys.end * dim];
             let of_values = &mut of_values[keys.start * value_dim..keys.end * value_dim];
@@ -326,13 +326,13 @@ impl<T: Float> Segment<'_, T> {
         &self,
         keys: &Range<usize>,
         [of_all_queries, of_key_rows, of_values]: [&mut [T]; 3],
-        (block_gradient, of_query): &mut (BlockGradient<T>, Vec<T>),
+        (block_gradient, of_query): &mut (BlockGradient<T>, Scratch<T>),
     ) {
         let (kernel, group, shape) = (self.kernel, &self.group, &self.group.shape);
-        let mut of_key = Vec::new();
+        let (mut of_key, mut of_key_features) = (Scratch::default(), Scratch::default());
         let key_rows = group.key_rows(keys);
         let key_features = of_keys(&kernel.scores, key_rows, kernel.dim, self.key_shift, &mut of_key);
-        let mut of_key_features = vec![T::ZERO; key_features.len()];
+        of_key_features.clear(key_features.len());
         for at in 0..shape.group() * shape.queries.div_ceil(TILE) {
             let (head, block) = (at / shape.queries.div_ceil(TILE), at % shape.queries.div_ceil(TILE));
             let queries = block * TILE..((block + 1) * TILE).min(shape.queries);

@@ -19,6 +19,7 @@ mod optimizer;
 mod pages;
 mod product;
 mod reduce;
+mod scratch;
 mod threads;
 mod vectorised;
 
@@ -36,5 +37,6 @@ pub use optimizer::{Averages, Parameter, SquaredNorms, Update};
 pub use pages::zeros;
 pub use product::{Precision, product};
 pub use reduce::{column_sums, largest, replace_and_sum, sum, sum_of_products};
+pub use scratch::Scratch;
 pub use threads::awake;
 pub use vectorised::vectorised;

@@ -10,7 +10,7 @@ use crate::{Float, Matrix, vectorised};
 pub fn add_product_with_vector<T: Float>(out: &mut [T], matrix: Matrix<'_, T>, vector: &[T]) {
     assert_eq!([out.len(), vector.len()], [matrix.rows(), matrix.columns()], "lengths of result and vector");
     if out.is_empty() || vector.is_empty() {
-    } else if matrix.column_stride() == 1 && matrix.row_stride() > 0 {
+    } else if matrix.column_stride() == 1 {
         add_along_rows(out, matrix, vector);
     } else if matrix.row_stride() == 1 {
         add_down_columns(out, matrix, vector);
@@ -27,8 +27,9 @@ fn add_along_rows<T: Float>(out: &mut [T], matrix: Matrix<'_, T>, vector: &[T]) 
         out,
         #[inline(always)]
         |out: &mut [T]| {
-            for (out, row) in out.iter_mut().zip(matrix.values().chunks(matrix.row_stride())) {
-                *out += T::from_f64(sum_of_products(&row[..vector.len()], vector));
+            for (row, out) in out.iter_mut().enumerate() {
+                let row = &matrix.values()[row * matrix.row_stride()..][..vector.len()];
+                *out += T::from_f64(sum_of_products(row, vector));
             }
         },
     );
@@ -64,10 +65,10 @@ mod tests {
 
     #[test]
     fn agrees_with_the_sums_written_out_in_every_layout() {
-        for [rows, columns] in [[1, 1], [3, 0], [0, 2], [5, 7], [33, 16], [130, 70]] {
+        for [rows, columns] in [[1, 1], [1, 9], [3, 0], [0, 2], [5, 7], [33, 16], [130, 70]] {
             let values: Vec<f64> = (0..2 * rows * columns + 1).map(|at| (at as f64 * 0.37).sin()).collect();
             let vector: Vec<f64> = (0..columns).map(|at| (at as f64 * 0.71).cos()).collect();
-            for strides in [[columns, 1], [1, rows], [columns + 1, 1], [2, 2 * rows], [2 * columns, 2]] {
+            for strides in [[columns, 1], [1, rows], [columns + 1, 1], [1, 1], [2, 2 * rows], [2 * columns, 2]] {
                 let Some(matrix) = Matrix::strided(&values, [rows, columns], strides) else { continue };
                 let mut out = vec![0.5; rows];
                 add_product_with_vector(&mut out, matrix, &vector);

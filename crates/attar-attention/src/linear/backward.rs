@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use attar_ops::{Float, Matrix, vectorised};
+use attar_ops::{Float, Matrix, Scratch, vectorised};
 use rayon::prelude::*;
 
 use super::{KeyRoom, Keys, Line, Room, Side, features, sides, starts, sums_before, sums_of_all};
@@ -98,10 +98,10 @@ impl<T: Float> Side<'_, T> {
     }
 
     /// `[queries, value_dim + 1]`: the gradient by numerators and denominator.
-    fn of_numerators(&self, head: usize, queries: &Range<usize>, out: &mut Vec<T>) {
+    fn of_numerators(&self, head: usize, queries: &Range<usize>, out: &mut Scratch<T>) {
         let (rows, width) = (self.all_rows(head, queries), self.columns() - 1);
         let of_output = self.of_output_rows(&rows);
-        out.resize(rows.len() * (width + 1), T::ZERO);
+        out.resize(rows.len() * (width + 1));
         vectorised(
             &mut out[..],
             #[inline(always)]
