@@ -183,7 +183,7 @@ struct Rates {
     byte: f64,
 }
 
-/// The committed constants: least squares, none negative, of the relative error over lengths from 64 to 4,096, widths 32
+/// The committed constants: least squares, none negative, of the relative error over lengths from 64 to 2,048, widths 32
 /// and 64, causal and not, forward and backward in `f32` on two threads with AVX-512; `bench/attention --fit` measures
 /// and prints them.
 #[rustfmt::skip]

@@ -5,10 +5,6 @@ use attar_ops::Float;
 
 use crate::cases::{Case, HIDDEN, Hidden, KINDS, Kind, SHAPES, SIMILARITIES, STRAIGHT_THROUGH, attention, shape};
 
-/// A row whose norm is less than this share of that of its terms' magnitudes has cancelled: it is zero but for a small
-/// remainder, and no form can hold that remainder's own digits.
-const CANCELLED: f64 = 0.1;
-
 /// A result, what it should be, and the sums of its terms' magnitudes; and how much the denominators of each row cancel.
 struct Compared<'a, T> {
     name: &'a str,
@@ -44,8 +40,9 @@ impl Found {
 }
 
 impl<T: Float> Compared<'_, T> {
-    /// Row by row: the norm of the error to the norm of the row times kappa; of a row that has cancelled, to the norm
-    /// of its terms' magnitudes times kappa.
+    /// Row by row: the norm of the error to the norm of the row times kappa. Of a row that has cancelled, to the norm of
+    /// its terms' magnitudes times kappa: where those are `tolerance / EPSILON` times the row, 84 in `f32` and 4,500 in
+    /// `f64`, the rounding of a single term is all that the tolerance leaves to the row.
     fn check(&self, tolerance: f64, case: &str) -> Found {
         let Self { name, got, want, size, width, kappa } = self;
         assert_eq!(got.len(), want.len(), "{case}: {name}");
@@ -58,7 +55,7 @@ impl<T: Float> Compared<'_, T> {
             let error = norm(&mut places.clone().map(|at| got[at].to_f64() - want[at]));
             let [own, of_terms] = [want, size].map(|values| norm(&mut values[places.clone()].iter().copied()));
             let kappa = kappa[row.min(kappa.len() - 1)];
-            let cancelled = own < CANCELLED * of_terms;
+            let cancelled = own < T::EPSILON.to_f64() / tolerance * of_terms;
             let ratio = error / (if cancelled { of_terms } else { own } * kappa.max(1.0) + least) / tolerance;
             let measure = if cancelled { "its terms" } else { "itself" };
             assert!(ratio <= 1.0, "{case}: {name}, row {row}: {ratio} tolerances of {measure}, kappa {kappa}");
@@ -163,11 +160,13 @@ fn long_sequences_agree() {
     for (length, similarity, causal) in cases {
         let shape = shape([1, 1, 1, length, length, 64, 64]);
         let (attention, forms) = (attention(similarity, causal), forms(similarity));
-        let single = Case::<f32>::new(shape, Kind::Random, Hidden::Some);
-        let double = Case::<f64>::new(shape, Kind::Random, Hidden::Some);
         let words = format!("{similarity:?}, {length}, causal {causal}");
+        let single = Case::<f32>::new(shape, Kind::Random, Hidden::Some);
         report(&format!("{words}, f32"), &check(&attention, &forms, &single, 1e-5, &words));
-        report(&format!("{words}, f64"), &check(&attention, &forms, &double, 1e-12, &words));
+        if length < 1000 {
+            let double = Case::<f64>::new(shape, Kind::Random, Hidden::Some);
+            report(&format!("{words}, f64"), &check(&attention, &forms, &double, 1e-12, &words));
+        }
     }
 }
 
