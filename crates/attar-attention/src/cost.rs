@@ -104,7 +104,7 @@ impl Work {
             query_rows: shape.rows() as f64,
             key_rows: (shape.groups() * shape.keys) as f64,
             pairs: heads * pairs(attention.causal, shape),
-            chunk_pairs: heads * chunk_pairs(attention.causal, shape, chunk(features)),
+            chunk_pairs: heads * chunk_pairs(attention.causal, shape, chunk(attention.causal, features)),
             chunks: shape.queries.max(shape.keys).div_ceil(TILE),
             dim: shape.dim as f64,
             value_dim: shape.value_dim as f64,

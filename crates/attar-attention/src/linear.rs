@@ -84,9 +84,9 @@ impl Line {
     }
 }
 
-/// Places of a chunk: about as many as there are features, which then cost as much as the pairs do.
-pub(crate) fn chunk(features: usize) -> usize {
-    if features < TILE { TILE / 2 } else { TILE }
+/// Places of a chunk: causal attention goes through its pairs one by one, which should cost no more than their features.
+pub(crate) fn chunk(causal: bool, features: usize) -> usize {
+    if causal && features < TILE { TILE / 2 } else { TILE }
 }
 
 /// A group with what is found once for all of its segments.
@@ -205,7 +205,8 @@ impl<'a, T: Float> Side<'a, T> {
     }
 
     fn chunks(&self, times: &Range<usize>) -> impl DoubleEndedIterator<Item = Range<usize>> + use<T> {
-        let (Range { start, end }, size) = (times.clone(), chunk(self.features.width(self.kernel.dim)));
+        let (Range { start, end }, size) =
+            (times.clone(), chunk(self.group.causal, self.features.width(self.kernel.dim)));
         (0..(end - start).div_ceil(size)).map(move |at| start + at * size..(start + (at + 1) * size).min(end))
     }
 

@@ -16,6 +16,9 @@ use crate::shape::{Group, Inputs, parts, ranges};
 use crate::tile::{Block, BlockGradient, TILE, add_product, key_shift, mask, of_keys, of_queries, pieces, scores};
 use crate::{HardGradient, Similarity};
 
+/// Most keys of a block: twice as many as queries, so that the products are larger and less goes through memory.
+const KEYS: usize = 2 * TILE;
+
 /// The output of a checked attention.
 pub(crate) fn forward<T: Float>(attention: &Attention, inputs: &Inputs<'_, T>) -> Forward<T> {
     let shape = inputs.shape;
@@ -83,7 +86,7 @@ impl<'a, T: Float> Prepared<'a, T> {
         let query_features = of_queries(&kernel.scores, rows, kernel.dim, &mut of_query);
         let width = kernel.scores.width(kernel.dim);
         let seen = queries.end.checked_sub(1).map_or(0, |last| self.group.shape.visible(self.group.causal, last));
-        for keys in ranges(seen, TILE).into_iter().filter(|keys| !keys.is_empty()) {
+        for keys in ranges(seen, KEYS).into_iter().filter(|keys| !keys.is_empty()) {
             let key_rows = self.group.key_rows(&keys);
             let key_features = of_keys(&kernel.scores, key_rows, kernel.dim, self.key_shift, &mut of_key);
             scores(&mut block, query_features, key_features, width);
@@ -242,8 +245,8 @@ pub(crate) fn backward<T: Float>(
     let mut gradients = Gradients::zeros(inputs);
     let kernel = Kernel::new(attention.similarity, shape.dim);
     let scales = forward.row_scales(&kernel, &shape, of_output);
-    let blocks = shape.keys.div_ceil(TILE);
-    let segments = ranges(shape.keys, blocks.div_ceil(pieces(shape.groups(), blocks)).max(1) * TILE);
+    let blocks = shape.keys.div_ceil(KEYS);
+    let segments = ranges(shape.keys, blocks.div_ceil(pieces(shape.groups(), blocks)).max(1) * KEYS);
     let shifts: Vec<T> = (0..shape.groups())
         .into_par_iter()
         .map(|index| key_shift(&kernel, &inputs.group(index, attention.causal), T::from_f64(f64::NEG_INFINITY)))
@@ -302,7 +305,7 @@ impl<T: Float> Segment<'_, T> {
         }
         let (dim, value_dim) = (self.kernel.dim, self.group.shape.value_dim);
         let mut room = (BlockGradient::default(), Scratch::default());
-        for keys in ranges(self.keys.len(), TILE).into_iter().filter(|keys| !keys.is_empty()) {
+        for keys in ranges(self.keys.len(), KEYS).into_iter().filter(|keys| !keys.is_empty()) {
             let of_keys = &mut of_keys[keys.start * dim..keys.end * dim];
             let of_values = &mut of_values[keys.start * value_dim..keys.end * value_dim];
             let keys = self.keys.start + keys.start..self.keys.start + keys.end;
@@ -332,27 +335,31 @@ impl<T: Float> Segment<'_, T> {
         let (mut of_key, mut of_key_features) = (Scratch::default(), Scratch::default());
         let key_rows = group.key_rows(keys);
         let key_features = of_keys(&kernel.scores, key_rows, kernel.dim, self.key_shift, &mut of_key);
+        let width = kernel.scores.width(kernel.dim);
         of_key_features.clear(key_features.len());
         for at in 0..shape.group() * shape.queries.div_ceil(TILE) {
             let (head, block) = (at / shape.queries.div_ceil(TILE), at % shape.queries.div_ceil(TILE));
             let queries = block * TILE..((block + 1) * TILE).min(shape.queries);
-            if group.visible_of(keys, queries.end - 1) == 0 {
+            let seen = group.visible_of(keys, queries.end - 1);
+            if seen == 0 {
                 continue;
             }
             let rows = head * shape.queries + queries.start..head * shape.queries + queries.end;
             let query_rows = group.query_rows(head, &queries);
             let block = Block {
                 head,
-                keys: keys.clone(),
+                keys: keys.start..keys.start + seen,
                 query_features: of_queries(&kernel.scores, query_rows, kernel.dim, of_query),
-                key_features,
+                key_features: &key_features[..seen * width],
                 of_output: &self.of_output[rows.start * shape.value_dim..rows.end * shape.value_dim],
                 scales: &self.scales[rows.clone()],
                 of_values: self.chosen.is_empty(),
                 queries,
             };
             let of_queries = &mut of_all_queries[rows.start * shape.dim..rows.end * shape.dim];
-            block_gradient.add(kernel, group, &block, [of_queries, &mut of_key_features, &mut *of_values]);
+            let of_key_features = &mut of_key_features[..seen * width];
+            let of_values = &mut of_values[..seen * shape.value_dim];
+            block_gradient.add(kernel, group, &block, [of_queries, of_key_features, of_values]);
         }
         kernel.scores.add_gradient(key_rows, kernel.dim, key_features, &of_key_features, of_key_rows);
     }
