@@ -29,7 +29,7 @@ pub struct Cost {
     pub flops: f64,
     /// Values that go through a function, one by one: weights, features and their slopes.
     pub elements: f64,
-    /// Of inputs, output and gradients in `f32`, each pass through them.
+    /// Of inputs, output, gradients and sums in `f32`, each pass through them.
     pub bytes: f64,
     /// What those take by the committed constants: forward and backward in `f32` on two cores with AVX-512.
     pub seconds: f64,
@@ -119,7 +119,7 @@ impl Work {
 
     fn cost(&self, form: Form, similarity: Similarity) -> Cost {
         let [flops, elements] = if form == Form::Linear { self.linear() } else { self.tiled() };
-        let bytes = self.bytes();
+        let bytes = self.rows_bytes() + if form == Form::Linear { self.sums_bytes() } else { 0.0 };
         let Rates { call, flop, element, byte } = rates(form, similarity);
         let seconds = 1e-6 * call + 1e-12 * (flop * flops + element * elements + byte * bytes);
         Cost { form, flops, elements, bytes, seconds }
@@ -140,7 +140,7 @@ impl Work {
     /// The sums of keys, both ways, and of queries; what queries, keys and values take out of them; within chunks what
     /// the tiled form does.
     fn linear(&self) -> [f64; 2] {
-        let segments = pieces(self.groups, self.chunks) as f64;
+        let segments = self.segments();
         // A causal sequence in one piece makes its sums as it goes; of several, all but one make them before as well.
         let sums = if self.causal { 2.0 - 1.0 / segments } else { 1.0 };
         let columns = self.value_dim + 1.0;
@@ -153,9 +153,18 @@ impl Work {
         [products + projections + within, features + 2.0 * self.chunk_pairs]
     }
 
+    fn segments(&self) -> f64 {
+        pieces(self.groups, self.chunks) as f64
+    }
+
     /// Queries, keys, values and output forward; those, the output's gradient and three more backward.
-    fn bytes(&self) -> f64 {
-        4.0 * (3.0 * self.query_rows * (self.dim + self.value_dim) + 3.0 * self.key_rows * (self.dim + self.value_dim))
+    fn rows_bytes(&self) -> f64 {
+        4.0 * 3.0 * (self.query_rows + self.key_rows) * (self.dim + self.value_dim)
+    }
+
+    /// Sums of keys, both ways, and of queries: of each segment, and what it starts from.
+    fn sums_bytes(&self) -> f64 {
+        4.0 * 3.0 * 2.0 * self.groups as f64 * self.segments() * self.features * (self.value_dim + 1.0)
     }
 }
 
