@@ -1,5 +1,7 @@
 //! Attention as a configuration, in any of its forms.
 
+use std::ops::Range;
+
 use attar_ops::{Float, zeros};
 use rayon::prelude::*;
 
@@ -206,12 +208,20 @@ impl<T: Float> Forward<T> {
         }
     }
 
-    /// What each row's weights are divided by, and the product of its output with the gradient.
-    pub(crate) fn row_scales(&self, kernel: &Kernel<T>, shape: &Shape, of_output: &[T]) -> Vec<RowScale<T>> {
+    /// What the weights of some rows are divided by, and the products of their outputs with the gradient.
+    pub(crate) fn row_scales(
+        &self,
+        kernel: &Kernel<T>,
+        shape: &Shape,
+        of_output: &[T],
+        rows: Range<usize>,
+    ) -> Vec<RowScale<T>> {
         let output = if self.soft.is_empty() { &self.output } else { &self.soft };
         let values = ROWS * shape.value_dim;
+        let [output, of_output] =
+            [output, of_output].map(|all| &all[rows.start * shape.value_dim..rows.end * shape.value_dim]);
         let mut scales: Vec<RowScale<T>> =
-            self.normaliser.iter().map(|&normaliser| kernel.link.row_scale(normaliser)).collect();
+            self.normaliser[rows].iter().map(|&normaliser| kernel.link.row_scale(normaliser)).collect();
         let outputs = output.par_chunks(values).zip(of_output.par_chunks(values));
         scales.par_chunks_mut(ROWS).zip(outputs).for_each(|(scales, (output, of_output))| {
             set_deltas(scales, output, of_output, shape.value_dim);

@@ -35,19 +35,33 @@ pub(crate) fn forward<T: Float>(attention: &Attention, inputs: &Inputs<'_, T>) -
     let features = features(&kernel)?;
     let mut forward = Forward::zeros(attention.similarity, &shape).with_form(Form::Linear);
     let line = Line::new(shape);
-    let sides = sides(&kernel, features, attention, inputs, &line);
-    let starts = starts(&sides, &line, attention.causal, Side::sum_of_keys);
-    let queries: Vec<Range<usize>> = line.segments.iter().map(|times| line.queries(times)).collect();
+    let queries = line.cut(Line::queries);
     let outputs = parts(&mut forward.output, shape.groups(), shape.group(), &queries, shape.value_dim);
     let normalisers = parts(&mut forward.normaliser, shape.groups(), shape.group(), &queries, 1);
-    let tasks: Vec<_> = starts.into_iter().zip(outputs.into_iter().zip(normalisers)).collect();
-    tasks.into_par_iter().enumerate().for_each(|(task, (mut sums, (outputs, normalisers)))| {
-        let times = &line.segments[task % line.segments.len()];
-        let rows = outputs.into_iter().zip(normalisers).collect();
-        // The last segment's sums are nobody's start.
-        sides[task / line.segments.len()].forward(times, &mut sums, rows, times.end < line.end);
+    let groups = by_group(outputs.into_iter().zip(normalisers), queries.len());
+    // One group after the other as far as there are threads, so that its rows stay near.
+    groups.into_par_iter().enumerate().for_each(|(index, rows)| {
+        let side = Side::of_group(&kernel, features, inputs.group(index, attention.causal), &line);
+        let starts = side.starts(Side::sum_of_keys);
+        rows.into_par_iter().zip(starts).zip(&line.segments).for_each(|(((outputs, normalisers), mut sums), times)| {
+            let rows = outputs.into_iter().zip(normalisers).collect();
+            // The last segment's sums are nobody's start.
+            side.forward(times, &mut sums, rows, times.end < line.end);
+        });
     });
     Ok(forward)
+}
+
+/// The parts of each group together, of so many segments.
+fn by_group<P>(mut parts: impl Iterator<Item = P>, segments: usize) -> Vec<Vec<P>> {
+    let mut groups = Vec::new();
+    loop {
+        let group: Vec<P> = parts.by_ref().take(segments).collect();
+        if group.is_empty() {
+            return groups;
+        }
+        groups.push(group);
+    }
 }
 
 /// The places of a sequence: the last query has that of the last key.
@@ -71,6 +85,11 @@ impl Line {
     pub(crate) fn whole(shape: Shape) -> Self {
         let end = shape.queries.max(shape.keys);
         Self { shape, end, segments: std::iter::once(0..end).collect() }
+    }
+
+    /// Each segment's queries or keys.
+    fn cut(&self, range: fn(&Self, &Range<usize>) -> Range<usize>) -> Vec<Range<usize>> {
+        self.segments.iter().map(|times| range(self, times)).collect()
     }
 
     fn queries(&self, times: &Range<usize>) -> Range<usize> {
@@ -98,43 +117,9 @@ pub(crate) struct Side<'a, T> {
     pub(crate) key_shift: T,
     pub(crate) line: &'a Line,
     /// Of the group's queries; empty on the way forward.
-    scales: &'a [RowScale<T>],
+    scales: Vec<RowScale<T>>,
     /// Of the group's queries; empty on the way forward.
     of_output: &'a [T],
-}
-
-fn sides<'a, T: Float>(
-    kernel: &'a Kernel<T>,
-    features: &'a Features<T>,
-    attention: &Attention,
-    inputs: &Inputs<'a, T>,
-    line: &'a Line,
-) -> Vec<Side<'a, T>> {
-    let side = |index| {
-        let group = inputs.group(index, attention.causal);
-        let key_shift = key_shift(kernel, &group, T::from_f64(f64::NEG_INFINITY));
-        let bounds = Bounds::new(kernel, group, 0.0);
-        Side::new(kernel, features, group, bounds, key_shift, line)
-    };
-    (0..inputs.shape.groups()).into_par_iter().map(side).collect()
-}
-
-/// The sums that each segment of each group starts from: of the segments before it where attention is causal, else of
-/// all.
-fn starts<'a, T: Float>(
-    sides: &[Side<'a, T>],
-    line: &Line,
-    causal: bool,
-    sum: impl Fn(&Side<'a, T>, &Range<usize>) -> Vec<T> + Sync,
-) -> Vec<Vec<T>> {
-    let count = line.segments.len();
-    let of_segment = |task: usize| {
-        let (side, segment) = (&sides[task / count], task % count);
-        // What the last segment adds, no other starts from.
-        if causal && segment + 1 == count { vec![T::ZERO; side.sums()] } else { sum(side, &line.segments[segment]) }
-    };
-    let totals: Vec<Vec<T>> = (0..sides.len() * count).into_par_iter().map(of_segment).collect();
-    totals.chunks(count).flat_map(|totals| if causal { sums_before(totals) } else { sums_of_all(totals) }).collect()
 }
 
 fn sums_before<T: Float>(totals: &[Vec<T>]) -> Vec<Vec<T>> {
@@ -191,7 +176,23 @@ impl<'a, T: Float> Side<'a, T> {
         key_shift: T,
         line: &'a Line,
     ) -> Self {
-        Self { kernel, features, group, bounds, key_shift, line, scales: &[], of_output: &[] }
+        Self { kernel, features, group, bounds, key_shift, line, scales: Vec::new(), of_output: &[] }
+    }
+
+    fn of_group(kernel: &'a Kernel<T>, features: &'a Features<T>, group: Group<'a, T>, line: &'a Line) -> Self {
+        let key_shift = key_shift(kernel, &group, T::from_f64(f64::NEG_INFINITY));
+        Self::new(kernel, features, group, Bounds::new(kernel, group, 0.0), key_shift, line)
+    }
+
+    /// The sums that each segment starts from: of the segments before it where attention is causal, else of all.
+    fn starts(&self, sum: impl Fn(&Self, &Range<usize>) -> Vec<T> + Sync) -> Vec<Vec<T>> {
+        let (causal, segments) = (self.group.causal, &self.line.segments);
+        // What the last segment adds, no other starts from.
+        let none = |at| causal && at + 1 == segments.len();
+        let totals = segments.par_iter().enumerate();
+        let totals: Vec<Vec<T>> =
+            totals.map(|(at, times)| if none(at) { vec![T::ZERO; self.sums()] } else { sum(self, times) }).collect();
+        if causal { sums_before(&totals) } else { sums_of_all(&totals) }
     }
 
     /// Values with the denominator's column.

@@ -244,7 +244,7 @@ pub(crate) fn backward<T: Float>(
     let shape = inputs.shape;
     let mut gradients = Gradients::zeros(inputs);
     let kernel = Kernel::new(attention.similarity, shape.dim);
-    let scales = forward.row_scales(&kernel, &shape, of_output);
+    let scales = forward.row_scales(&kernel, &shape, of_output, 0..shape.rows());
     let blocks = shape.keys.div_ceil(KEYS);
     let segments = ranges(shape.keys, blocks.div_ceil(pieces(shape.groups(), blocks)).max(1) * KEYS);
     let shifts: Vec<T> = (0..shape.groups())

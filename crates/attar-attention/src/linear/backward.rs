@@ -5,7 +5,7 @@ use std::ops::Range;
 use attar_ops::{Float, Matrix, Scratch, vectorised};
 use rayon::prelude::*;
 
-use super::{KeyRoom, Keys, Line, Room, Side, features, sides, starts, sums_before, sums_of_all};
+use super::{KeyRoom, Keys, Line, Room, Side, by_group, features, sums_before, sums_of_all};
 use crate::Error;
 use crate::attention::{Attention, Forward, Gradients};
 use crate::kernel::{Kernel, RowScale};
@@ -24,54 +24,40 @@ pub(crate) fn backward<T: Float>(
     let features = features(&kernel)?;
     let mut gradients = Gradients::zeros(inputs);
     let line = Line::new(shape);
-    let scales = forward.row_scales(&kernel, &shape, of_output);
-    let mut sides = sides(&kernel, features, attention, inputs, &line);
-    let rows = shape.group() * shape.queries;
-    for (index, side) in sides.iter_mut().enumerate() {
-        side.scales = &scales[index * rows..][..rows];
-        side.of_output = &of_output[index * rows * shape.value_dim..][..rows * shape.value_dim];
-    }
-    let from_the_start = starts(&sides, &line, attention.causal, Side::sum_of_keys);
-    let from_the_end = starts_from_the_end(&sides, &line, attention.causal);
-    let cut = |range: fn(&Line, &Range<usize>) -> Range<usize>| -> Vec<Range<usize>> {
-        line.segments.iter().map(|times| range(&line, times)).collect()
-    };
-    let (queries, keys) = (cut(Line::queries), cut(Line::keys));
+    let (queries, keys) = (line.cut(Line::queries), line.cut(Line::keys));
     let of_queries = parts(&mut gradients.queries, shape.groups(), shape.group(), &queries, shape.dim);
     let of_keys = parts(&mut gradients.keys, shape.groups(), 1, &keys, shape.dim);
     let of_values = parts(&mut gradients.values, shape.groups(), 1, &keys, shape.value_dim);
     let of_rows = of_keys.into_iter().flatten().zip(of_values.into_iter().flatten());
-    let sums = from_the_start.into_iter().zip(from_the_end);
-    let tasks: Vec<_> = sums.zip(of_queries.into_iter().zip(of_rows)).collect();
-    tasks.into_par_iter().enumerate().for_each(|(task, ((mut before, mut after), (mut queries, (keys, values))))| {
-        let (side, times) = (&sides[task / line.segments.len()], &line.segments[task % line.segments.len()]);
-        // A new page that is read before it is written is asked for twice.
-        queries.iter_mut().for_each(|rows| rows.fill(T::ZERO));
-        [&mut *keys, &mut *values].into_iter().for_each(|rows| rows.fill(T::ZERO));
-        side.backward_down(times, &mut before, queries, [&mut *keys, &mut *values]);
-        side.backward_up(times, &mut after, [keys, values]);
+    let groups = by_group(of_queries.into_iter().zip(of_rows), queries.len());
+    groups.into_par_iter().enumerate().for_each(|(index, rows)| {
+        let mut side = Side::of_group(&kernel, features, inputs.group(index, attention.causal), &line);
+        let all = index * shape.group() * shape.queries..(index + 1) * shape.group() * shape.queries;
+        side.of_output = &of_output[all.start * shape.value_dim..all.end * shape.value_dim];
+        side.scales = forward.row_scales(&kernel, &shape, of_output, all);
+        let sums = side.starts(Side::sum_of_keys).into_par_iter().zip(side.starts_from_the_end());
+        let tasks = rows.into_par_iter().zip(sums).zip(&line.segments);
+        tasks.for_each(|(((queries, (keys, values)), (mut before, mut after)), times)| {
+            side.backward_down(times, &mut before, queries, [&mut *keys, &mut *values]);
+            side.backward_up(times, &mut after, [keys, values]);
+        });
     });
     Ok(gradients)
 }
 
-/// [`starts`] of the sums over queries, of the segments after each.
-fn starts_from_the_end<T: Float>(sides: &[Side<'_, T>], line: &Line, causal: bool) -> Vec<Vec<T>> {
-    let count = line.segments.len();
-    let of_segment = |task: usize| {
-        let (side, segment) = (&sides[task / count], task % count);
-        if causal && segment == 0 { vec![T::ZERO; side.sums()] } else { side.sum_of_queries(&line.segments[segment]) }
-    };
-    let mut totals: Vec<Vec<T>> = (0..sides.len() * count).into_par_iter().map(of_segment).collect();
-    let of_group = |totals: &mut [Vec<T>]| {
-        totals.reverse();
-        let mut starts = if causal { sums_before(totals) } else { sums_of_all(totals) };
+impl<T: Float> Side<'_, T> {
+    /// [`Self::starts`] of the sums over queries, of the segments after each.
+    fn starts_from_the_end(&self) -> Vec<Vec<T>> {
+        let (causal, segments) = (self.group.causal, &self.line.segments);
+        let totals = segments.par_iter().enumerate().rev();
+        let totals: Vec<Vec<T>> = totals
+            .map(|(at, times)| if causal && at == 0 { vec![T::ZERO; self.sums()] } else { self.sum_of_queries(times) })
+            .collect();
+        let mut starts = if causal { sums_before(&totals) } else { sums_of_all(&totals) };
         starts.reverse();
         starts
-    };
-    totals.chunks_mut(count).flat_map(of_group).collect()
-}
+    }
 
-impl<T: Float> Side<'_, T> {
     fn sum_of_queries(&self, times: &Range<usize>) -> Vec<T> {
         let (mut sums, mut room) = (vec![T::ZERO; self.sums()], Room::default());
         self.chunks(times).rev().for_each(|times| self.add_queries(&self.line.queries(&times), &mut sums, &mut room));
@@ -129,6 +115,7 @@ impl<T: Float> Side<'_, T> {
         for chunk in self.chunks(times) {
             let (queries, places) = (self.line.queries(&chunk), self.line.keys(&chunk));
             let keys = self.group.causal.then(|| self.keys(&places, &mut key_room));
+            let at_keys = places.start - first_key..places.end - first_key;
             for (head, of_rows) in of_queries_rows.iter_mut().enumerate() {
                 let of_rows = &mut of_rows[(queries.start - first_query) * dim..(queries.end - first_query) * dim];
                 let Room { queries: query_room, rows, features, .. } = &mut room;
@@ -136,12 +123,15 @@ impl<T: Float> Side<'_, T> {
                 self.of_numerators(head, &queries, rows);
                 let [of_numerators, sums] = [&rows[..], &*sums].map(|rows| Matrix::row_major(rows, self.columns()));
                 let query_rows = self.group.query_rows(head, &queries);
+                // A new page that is read before it is written is asked for twice.
+                of_rows.fill(T::ZERO);
                 self.features.add_gradient([query_rows, prepared], of_numerators, sums, of_rows, features);
                 if let Some(keys) = keys.as_ref().filter(|_| !queries.is_empty() && !places.is_empty()) {
-                    let of_key_rows =
-                        &mut of_key_rows[(places.start - first_key) * dim..(places.end - first_key) * dim];
-                    let of_values =
-                        &mut of_values[(places.start - first_key) * value_dim..(places.end - first_key) * value_dim];
+                    let of_key_rows = &mut of_key_rows[at_keys.start * dim..at_keys.end * dim];
+                    let of_values = &mut of_values[at_keys.start * value_dim..at_keys.end * value_dim];
+                    if head == 0 {
+                        [&mut *of_key_rows, &mut *of_values].into_iter().for_each(|rows| rows.fill(T::ZERO));
+                    }
                     self.within(head, &queries, prepared, keys, [of_rows, of_key_rows, of_values], &mut block);
                 }
             }
@@ -190,6 +180,10 @@ impl<T: Float> Side<'_, T> {
             let of_key_rows = &mut of_key_rows[places.start * dim..places.end * dim];
             let of_values = &mut of_values[places.start * value_dim..places.end * value_dim];
             let keys = self.keys(&keys, &mut key_room);
+            if !self.group.causal {
+                // As on the way down, which writes them first where attention is causal.
+                [&mut *of_key_rows, &mut *of_values].into_iter().for_each(|rows| rows.fill(T::ZERO));
+            }
             self.of_keys_by_sums(&keys, sums, [of_key_rows, of_values], &mut room);
             if self.group.causal && chunk.start > times.start {
                 self.add_queries(&queries, sums, &mut room);
