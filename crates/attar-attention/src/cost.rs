@@ -198,17 +198,17 @@ struct Rates {
 #[rustfmt::skip]
 fn rates(form: Form, similarity: Similarity) -> Rates {
     let [call, flop, element, byte] = match (form, similarity) {
-        (Form::Linear, Similarity::Polynomial { degree: 2, .. }) => [0.0, 10.0, 0.0, 0.0],
-        (Form::Linear, Similarity::Polynomial { .. }) => [0.0, 10.0, 0.0, 0.0],
-        (Form::Linear, Similarity::Random { .. }) => [0.0, 10.0, 0.0, 0.0],
-        (Form::Linear, _) => [0.0, 10.0, 0.0, 0.0],
-        (_, Similarity::Softmax { .. }) => [0.0, 10.0, 0.0, 0.0],
-        (_, Similarity::Polynomial { degree: 1 | 2, .. }) => [0.0, 10.0, 0.0, 0.0],
-        (_, Similarity::Polynomial { .. }) => [0.0, 10.0, 0.0, 0.0],
-        (_, Similarity::Elu | Similarity::Relu) => [0.0, 10.0, 0.0, 0.0],
-        (_, Similarity::Random { .. }) => [0.0, 10.0, 0.0, 0.0],
-        (_, Similarity::Hard { gradient: HardGradient::None }) => [0.0, 10.0, 0.0, 0.0],
-        (_, Similarity::Hard { .. }) => [0.0, 10.0, 0.0, 0.0],
+        (Form::Linear, Similarity::Polynomial { degree: 2, .. }) => [0.00, 1.10, 381.29, 0.00],
+        (Form::Linear, Similarity::Polynomial { .. }) => [64.92, 2.51, 1083.80, 0.00],
+        (Form::Linear, Similarity::Random { .. }) => [148.05, 3.98, 230.59, 405.38],
+        (Form::Linear, _) => [33.51, 2.86, 891.47, 0.00],
+        (_, Similarity::Softmax { .. }) => [133.09, 6.63, 97.39, 0.00],
+        (_, Similarity::Polynomial { degree: 1 | 2, .. }) => [156.56, 7.21, 2.46, 0.00],
+        (_, Similarity::Polynomial { .. }) => [158.78, 7.94, 574.64, 0.00],
+        (_, Similarity::Elu | Similarity::Relu) => [142.94, 7.20, 0.00, 0.00],
+        (_, Similarity::Random { .. }) => [402.40, 4.35, 0.00, 1156.84],
+        (_, Similarity::Hard { gradient: HardGradient::None }) => [94.26, 10.24, 32.05, 21.51],
+        (_, Similarity::Hard { .. }) => [142.09, 7.74, 123.51, 0.00],
     };
     Rates { call, flop, element, byte }
 }
