@@ -192,23 +192,23 @@ struct Rates {
     byte: f64,
 }
 
-/// The committed constants: least squares, none negative, of the relative error over lengths from 64 to 2,048, widths 32
+/// The committed constants: least squares, none negative, of the relative error over lengths from 64 to 4,096, widths 32
 /// and 64, causal and not, forward and backward in `f32` on two threads with AVX-512; `bench/attention --fit` measures
 /// and prints them.
 #[rustfmt::skip]
 fn rates(form: Form, similarity: Similarity) -> Rates {
     let [call, flop, element, byte] = match (form, similarity) {
-        (Form::Linear, Similarity::Polynomial { degree: 2, .. }) => [0.00, 1.10, 381.29, 0.00],
-        (Form::Linear, Similarity::Polynomial { .. }) => [64.92, 2.51, 1083.80, 0.00],
-        (Form::Linear, Similarity::Random { .. }) => [148.05, 3.98, 230.59, 405.38],
-        (Form::Linear, _) => [33.51, 2.86, 891.47, 0.00],
-        (_, Similarity::Softmax { .. }) => [133.09, 6.63, 97.39, 0.00],
-        (_, Similarity::Polynomial { degree: 1 | 2, .. }) => [156.56, 7.21, 2.46, 0.00],
-        (_, Similarity::Polynomial { .. }) => [158.78, 7.94, 574.64, 0.00],
-        (_, Similarity::Elu | Similarity::Relu) => [142.94, 7.20, 0.00, 0.00],
-        (_, Similarity::Random { .. }) => [402.40, 4.35, 0.00, 1156.84],
-        (_, Similarity::Hard { gradient: HardGradient::None }) => [94.26, 10.24, 32.05, 21.51],
-        (_, Similarity::Hard { .. }) => [142.09, 7.74, 123.51, 0.00],
+        (Form::Linear, Similarity::Polynomial { degree: 2, .. }) => [0.00, 0.92, 399.17, 0.00],
+        (Form::Linear, Similarity::Polynomial { .. }) => [95.38, 3.11, 955.49, 0.00],
+        (Form::Linear, Similarity::Random { .. }) => [114.56, 3.92, 190.76, 464.37],
+        (Form::Linear, _) => [65.79, 3.40, 774.15, 0.00],
+        (_, Similarity::Softmax { .. }) => [180.86, 4.91, 325.55, 0.00],
+        (_, Similarity::Polynomial { degree: 1 | 2, .. }) => [190.94, 4.40, 358.98, 31.27],
+        (_, Similarity::Polynomial { .. }) => [223.51, 5.37, 831.74, 13.56],
+        (_, Similarity::Elu | Similarity::Relu) => [170.48, 4.23, 229.77, 42.79],
+        (_, Similarity::Random { .. }) => [915.65, 4.03, 0.00, 779.41],
+        (_, Similarity::Hard { gradient: HardGradient::None }) => [67.93, 5.74, 152.94, 50.54],
+        (_, Similarity::Hard { .. }) => [218.75, 5.08, 354.59, 0.00],
     };
     Rates { call, flop, element, byte }
 }
