@@ -2,18 +2,30 @@
 //! operations do.
 #![allow(unsafe_code)]
 
+use std::mem::MaybeUninit;
+
+use rayon::prelude::*;
+
 use crate::Float;
 
 /// Bytes from which on an array is worth it: what a large page has on most machines, or a quarter of it.
 const LARGE: usize = 1 << 19;
 
-/// `count` zeros.
+/// Values that one task writes.
+const BLOCK: usize = 1 << 16;
+
+/// `count` zeros, written by all threads: where memory is used again, one thread alone takes long.
 pub fn zeros<T: Float>(count: usize) -> Vec<T> {
-    let zeros = vec![T::ZERO; count];
-    if size_of_val(&zeros[..]) >= LARGE {
-        ask_for_large_pages(&zeros);
+    if count * size_of::<T>() < LARGE {
+        return vec![T::ZERO; count];
     }
-    zeros
+    let mut values = Vec::with_capacity(count);
+    let places = &mut values.spare_capacity_mut()[..count];
+    ask_for_large_pages(places);
+    places.par_chunks_mut(BLOCK).for_each(|block| block.fill(MaybeUninit::new(T::ZERO)));
+    // SAFETY: the capacity is `count` at least, and that many values have just been written.
+    unsafe { values.set_len(count) };
+    values
 }
 
 /// Advice that the system may ignore, so that its answer does not matter.

@@ -123,15 +123,10 @@ impl<T: Float> Side<'_, T> {
                 self.of_numerators(head, &queries, rows);
                 let [of_numerators, sums] = [&rows[..], &*sums].map(|rows| Matrix::row_major(rows, self.columns()));
                 let query_rows = self.group.query_rows(head, &queries);
-                // A new page that is read before it is written is asked for twice.
-                of_rows.fill(T::ZERO);
                 self.features.add_gradient([query_rows, prepared], of_numerators, sums, of_rows, features);
                 if let Some(keys) = keys.as_ref().filter(|_| !queries.is_empty() && !places.is_empty()) {
                     let of_key_rows = &mut of_key_rows[at_keys.start * dim..at_keys.end * dim];
                     let of_values = &mut of_values[at_keys.start * value_dim..at_keys.end * value_dim];
-                    if head == 0 {
-                        [&mut *of_key_rows, &mut *of_values].into_iter().for_each(|rows| rows.fill(T::ZERO));
-                    }
                     self.within(head, &queries, prepared, keys, [of_rows, of_key_rows, of_values], &mut block);
                 }
             }
@@ -180,10 +175,6 @@ impl<T: Float> Side<'_, T> {
             let of_key_rows = &mut of_key_rows[places.start * dim..places.end * dim];
             let of_values = &mut of_values[places.start * value_dim..places.end * value_dim];
             let keys = self.keys(&keys, &mut key_room);
-            if !self.group.causal {
-                // As on the way down, which writes them first where attention is causal.
-                [&mut *of_key_rows, &mut *of_values].into_iter().for_each(|rows| rows.fill(T::ZERO));
-            }
             self.of_keys_by_sums(&keys, sums, [of_key_rows, of_values], &mut room);
             if self.group.causal && chunk.start > times.start {
                 self.add_queries(&queries, sums, &mut room);
