@@ -198,17 +198,17 @@ struct Rates {
 #[rustfmt::skip]
 fn rates(form: Form, similarity: Similarity) -> Rates {
     let [call, flop, element, byte] = match (form, similarity) {
-        (Form::Linear, Similarity::Polynomial { degree: 2, .. }) => [0.00, 0.92, 399.17, 0.00],
-        (Form::Linear, Similarity::Polynomial { .. }) => [95.38, 3.11, 955.49, 0.00],
-        (Form::Linear, Similarity::Random { .. }) => [114.56, 3.92, 190.76, 464.37],
-        (Form::Linear, _) => [65.79, 3.40, 774.15, 0.00],
-        (_, Similarity::Softmax { .. }) => [180.86, 4.91, 325.55, 0.00],
-        (_, Similarity::Polynomial { degree: 1 | 2, .. }) => [190.94, 4.40, 358.98, 31.27],
-        (_, Similarity::Polynomial { .. }) => [223.51, 5.37, 831.74, 13.56],
-        (_, Similarity::Elu | Similarity::Relu) => [170.48, 4.23, 229.77, 42.79],
-        (_, Similarity::Random { .. }) => [915.65, 4.03, 0.00, 779.41],
-        (_, Similarity::Hard { gradient: HardGradient::None }) => [67.93, 5.74, 152.94, 50.54],
-        (_, Similarity::Hard { .. }) => [218.75, 5.08, 354.59, 0.00],
+        (Form::Linear, Similarity::Polynomial { degree: 2, .. }) => [0.00, 1.19, 363.15, 0.00],
+        (Form::Linear, Similarity::Polynomial { .. }) => [118.64, 3.28, 806.00, 0.00],
+        (Form::Linear, Similarity::Random { .. }) => [268.62, 3.85, 232.47, 387.48],
+        (Form::Linear, _) => [64.20, 3.35, 666.23, 0.00],
+        (_, Similarity::Softmax { .. }) => [123.13, 3.01, 537.62, 70.58],
+        (_, Similarity::Polynomial { degree: 1 | 2, .. }) => [133.47, 3.18, 419.24, 93.81],
+        (_, Similarity::Polynomial { .. }) => [157.54, 3.01, 1187.45, 89.98],
+        (_, Similarity::Elu | Similarity::Relu) => [121.31, 2.44, 458.72, 87.32],
+        (_, Similarity::Random { .. }) => [764.76, 1.65, 565.55, 1002.80],
+        (_, Similarity::Hard { gradient: HardGradient::None }) => [40.19, 2.31, 327.10, 72.00],
+        (_, Similarity::Hard { .. }) => [119.37, 2.93, 596.00, 94.75],
     };
     Rates { call, flop, element, byte }
 }
