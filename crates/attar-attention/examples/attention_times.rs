@@ -9,7 +9,7 @@ use std::io::{BufRead, Write};
 use std::time::Instant;
 
 use attar_attention::{Attention, Cost, Form, HardGradient, Inputs, Shape, Similarity};
-use attar_ops::{Float, Matrix, MatrixMut, Precision};
+use attar_ops::{Matrix, Precision, awake, product};
 
 const PRODUCT: usize = 2048;
 const MOST_TRIES: usize = 25;
@@ -72,11 +72,11 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
-fn product() -> Result<String, Box<dyn Error>> {
+fn product_rate() -> Result<String, Box<dyn Error>> {
     let (factor, mut out) = (vec![0.5_f32; PRODUCT * PRODUCT], vec![0.0; PRODUCT * PRODUCT]);
     let times = milliseconds(1.0, || {
         let factor = Matrix::row_major(&factor, PRODUCT);
-        f32::product(Precision::Full, MatrixMut::row_major(&mut out, PRODUCT), factor, factor);
+        awake(|| product(Precision::Full, &mut out, factor, factor));
         Ok(())
     })?;
     Ok(format!(r#"{{"gflops": {:.2}}}"#, 2.0 * (PRODUCT as f64).powi(3) / median(times) / 1e6))
@@ -107,7 +107,7 @@ fn time(attention: &Attention, form: Form, shape: Shape, seconds: f64) -> Result
 fn answer(case: &str) -> Result<String, Box<dyn Error>> {
     let words: Vec<&str> = case.split_whitespace().collect();
     if words == ["product"] {
-        return product();
+        return product_rate();
     }
     let [name, form_name, causal, length, heads, width, seconds] = words[..] else { return Err(case.into()) };
     let [length, heads, width] = [length.parse()?, heads.parse()?, width.parse()?];
