@@ -1,9 +1,12 @@
 //! Attention as a configuration, in any of its forms.
 
-use attar_ops::Float;
+use std::ops::Range;
+
+use attar_ops::{Float, zeros};
+use rayon::prelude::*;
 
 use crate::denominator::Bounds;
-use crate::kernel::{Kernel, Link, RowScale, row_products};
+use crate::kernel::{Kernel, RowScale, set_deltas};
 use crate::shape::length;
 use crate::tiled::NO_KEY;
 use crate::{Error, HardGradient, Inputs, Positivity, Shape, Similarity, linear, naive, tiled};
@@ -30,7 +33,12 @@ pub enum Form {
     Tiled,
     /// Through the sums of features: O(N) time and memory; for similarities with [`Similarity::has_features`].
     Linear,
+    /// Tiled or linear, whichever [`Attention::choose`] predicts to take less.
+    Auto,
 }
+
+/// Rows whose scales one task finds.
+const ROWS: usize = 512;
 
 /// The output, and what the gradients are computed from.
 #[derive(Clone, Debug, PartialEq)]
@@ -86,6 +94,7 @@ impl Attention {
             Form::Naive => Ok(Forward::of_naive(naive::forward(self, inputs)?)),
             Form::Tiled => Ok(tiled::forward(self, inputs)),
             Form::Linear => linear::forward(self, inputs),
+            Form::Auto => self.forward(self.choose(&inputs.shape)?.form, inputs),
         }
     }
 
@@ -109,8 +118,9 @@ impl Attention {
         length("values of the softmax", kept.soft.len(), forward.soft.len())?;
         match forward.form {
             Form::Naive => Ok(Gradients::of_naive(naive::backward(self, inputs, of_output)?)),
-            Form::Tiled => Ok(tiled::backward(self, inputs, forward, of_output)),
             Form::Linear => linear::backward(self, inputs, forward, of_output),
+            // What was chosen is recorded, never `Auto`.
+            Form::Tiled | Form::Auto => Ok(tiled::backward(self, inputs, forward, of_output)),
         }
     }
 
@@ -152,6 +162,13 @@ impl Attention {
     }
 }
 
+impl<T> Forward<T> {
+    /// The form that computed it: of [`Form::Auto`] the one that was chosen.
+    pub fn form(&self) -> Form {
+        self.form
+    }
+}
+
 impl<T: Float> Forward<T> {
     pub(crate) fn zeros(similarity: Similarity, shape: &Shape) -> Self {
         let (hard, learns) = match similarity {
@@ -159,11 +176,11 @@ impl<T: Float> Forward<T> {
             _ => (false, false),
         };
         Self {
-            output: vec![T::ZERO; shape.outputs()],
+            output: zeros(shape.outputs()),
             normaliser: vec![T::ZERO; shape.rows()],
             form: Form::Tiled,
             chosen: vec![NO_KEY; if hard { shape.rows() } else { 0 }],
-            soft: vec![T::ZERO; if learns { shape.outputs() } else { 0 }],
+            soft: zeros(if learns { shape.outputs() } else { 0 }),
         }
     }
 
@@ -191,28 +208,31 @@ impl<T: Float> Forward<T> {
         }
     }
 
-    /// What each row's weights are divided by, and the product of its output with the gradient.
-    pub(crate) fn row_scales(&self, kernel: &Kernel<T>, shape: &Shape, of_output: &[T]) -> Vec<RowScale<T>> {
+    /// What the weights of some rows are divided by, and the products of their outputs with the gradient.
+    pub(crate) fn row_scales(
+        &self,
+        kernel: &Kernel<T>,
+        shape: &Shape,
+        of_output: &[T],
+        rows: Range<usize>,
+    ) -> Vec<RowScale<T>> {
         let output = if self.soft.is_empty() { &self.output } else { &self.soft };
-        let deltas = row_products(output, of_output, shape.value_dim);
-        let exponential = matches!(kernel.link, Link::Exp { .. });
-        let scale = |(&normaliser, delta): (&T, T)| match exponential {
-            // A row that sees nothing has only masked scores, whose difference from minus infinity would be NaN.
-            true if normaliser == T::from_f64(f64::NEG_INFINITY) => {
-                RowScale { exponent: T::ZERO, factor: T::ZERO, delta }
-            }
-            true => RowScale { exponent: normaliser, factor: T::ONE, delta },
-            false if normaliser == T::ZERO => RowScale { exponent: T::ZERO, factor: T::ZERO, delta },
-            false => RowScale { exponent: T::ZERO, factor: T::ONE / normaliser, delta },
-        };
-        self.normaliser.iter().zip(deltas).map(scale).collect()
+        let values = ROWS * shape.value_dim;
+        let [output, of_output] =
+            [output, of_output].map(|all| &all[rows.start * shape.value_dim..rows.end * shape.value_dim]);
+        let mut scales: Vec<RowScale<T>> =
+            self.normaliser[rows].iter().map(|&normaliser| kernel.link.row_scale(normaliser)).collect();
+        let outputs = output.par_chunks(values).zip(of_output.par_chunks(values));
+        scales.par_chunks_mut(ROWS).zip(outputs).for_each(|(scales, (output, of_output))| {
+            set_deltas(scales, output, of_output, shape.value_dim);
+        });
+        scales
     }
 }
 
 impl<T: Float> Gradients<T> {
     pub(crate) fn zeros(inputs: &Inputs<'_, T>) -> Self {
-        let [queries, keys, values] =
-            [inputs.queries, inputs.keys, inputs.values].map(|input| vec![T::ZERO; input.len()]);
+        let [queries, keys, values] = [inputs.queries, inputs.keys, inputs.values].map(|input| zeros(input.len()));
         Self { queries, keys, values }
     }
 

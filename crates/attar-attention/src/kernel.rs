@@ -3,7 +3,8 @@
 use attar_ops::{Float, sum_of_products, vectorised};
 
 use crate::Similarity;
-use crate::map::{Map, Random, exp_or_zero};
+use crate::features::Features;
+use crate::map::{Map, Random};
 use crate::projection::projection;
 use crate::similarity::{HardGradient, scale_or_default};
 
@@ -14,8 +15,8 @@ pub(crate) struct Kernel<T> {
     pub(crate) scores: Map<T>,
     /// From scores to weights.
     pub(crate) link: Link<T>,
-    /// Of the rows whose products are weights, if there is one.
-    pub(crate) features: Option<Map<T>>,
+    /// Of the rows whose products are weights, if there are such.
+    pub(crate) features: Option<Features<T>>,
     pub(crate) similarity: Similarity,
     pub(crate) dim: usize,
 }
@@ -50,20 +51,20 @@ impl<T: Float> Kernel<T> {
             Similarity::Softmax { scale } => (Map::Identity, exp(scale), None),
             Similarity::Hard { gradient: HardGradient::StraightThrough { scale } } => (Map::Identity, exp(scale), None),
             Similarity::Hard { gradient: HardGradient::None } => (Map::Identity, Link::Identity, None),
-            Similarity::Elu => (Map::Elu, Link::Identity, Some(Map::Elu)),
-            Similarity::Relu => (Map::Relu, Link::Identity, Some(Map::Relu)),
-            Similarity::Product { .. } => (Map::Identity, Link::Identity, Some(Map::Identity)),
+            Similarity::Elu => (Map::Elu, Link::Identity, Some(Features::Mapped(Map::Elu))),
+            Similarity::Relu => (Map::Relu, Link::Identity, Some(Features::Mapped(Map::Relu))),
+            Similarity::Product { .. } => (Map::Identity, Link::Identity, Some(Features::Mapped(Map::Identity))),
             Similarity::Random { features, seed, scale } => {
                 let projection = projection(features, dim, seed).into_iter().map(|w| number(f64::from(w))).collect();
                 let root = number(scale_or_default(scale, dim).sqrt());
                 let map = Map::Random(Random { projection, root });
-                (map.clone(), Link::Identity, Some(map))
+                (map.clone(), Link::Identity, Some(Features::Mapped(map)))
             }
             Similarity::Polynomial { scale, shift, degree } => {
                 let [root, root_of_shift] = [scale, shift].map(|x| number(x.sqrt()));
                 let features = match degree {
-                    1 => Some(Map::Affine { root, shift: root_of_shift }),
-                    2 => Some(Map::Symmetric { root, shift: root_of_shift }),
+                    1 => Some(Features::Mapped(Map::Affine { root, shift: root_of_shift })),
+                    2 => Some(Features::Symmetric { root, shift: root_of_shift }),
                     _ => None,
                 };
                 (Map::Identity, Link::Power { scale: number(scale), shift: number(shift), degree }, features)
@@ -89,6 +90,18 @@ impl<T: Float> Link<T> {
         matches!(self, Self::Exp { .. })
     }
 
+    /// The scale of a row with this normaliser, without its delta.
+    pub(crate) fn row_scale(&self, normaliser: T) -> RowScale<T> {
+        let zero = RowScale { exponent: T::ZERO, factor: T::ZERO, delta: T::ZERO };
+        match self.is_exp() {
+            // A row that sees nothing has only masked scores, whose difference from minus infinity would be NaN.
+            true if normaliser == T::from_f64(f64::NEG_INFINITY) => zero,
+            true => RowScale { exponent: normaliser, factor: T::ONE, ..zero },
+            false if normaliser == T::ZERO => zero,
+            false => RowScale { factor: T::ONE / normaliser, ..zero },
+        }
+    }
+
     /// Scores to weights, but for exponentials: those need their row's largest.
     pub(crate) fn apply(&self, scores: &mut [T]) {
         let Self::Power { scale, shift, degree } = *self else { return };
@@ -102,39 +115,77 @@ impl<T: Float> Link<T> {
         );
     }
 
-    /// A row of scores to weights over the denominator, and the gradient by those to that by the scores.
-    pub(crate) fn apply_with_gradient(&self, scores: &mut [T], of_weights: &mut [T], row: RowScale<T>) {
-        let RowScale { exponent, factor, delta } = row;
-        let link = *self;
-        vectorised(
-            (scores, of_weights),
-            #[inline(always)]
-            |(scores, of_weights): (&mut [T], &mut [T])| {
-                let pairs = scores.iter_mut().zip(of_weights);
-                match link {
-                    Self::Exp { scale } => pairs.for_each(|(score, of)| {
-                        *score = exp_or_zero(scale * *score - exponent);
-                        *of = scale * *score * (*of - delta);
-                    }),
-                    Self::Power { scale, shift, degree: 2 } => pairs.for_each(|(score, of)| {
-                        let (base, slope) = (scale * *score + shift, scale + scale);
-                        *score = base * base * factor;
-                        *of = slope * base * factor * (*of - delta);
-                    }),
-                    Self::Power { scale, shift, degree } => pairs.for_each(|(score, of)| {
-                        let base = scale * *score + shift;
-                        let below = power(base, degree - 1);
-                        *score = below * base * factor;
-                        *of = T::from_f64(f64::from(degree)) * scale * below * factor * (*of - delta);
-                    }),
-                    Self::Identity => pairs.for_each(|(score, of)| {
-                        *score *= factor;
-                        *of = factor * (*of - delta);
-                    }),
-                }
-            },
-        );
+    /// Rows of scores to weights over their denominators, and the gradient by those to that by the scores.
+    ///
+    /// Of pairs that do not see each other anything may come.
+    pub(crate) fn apply_with_gradient(&self, scores: &mut [T], of_weights: &mut [T], rows: &[RowScale<T>]) {
+        let degree_of = |degree: u32| T::from_f64(f64::from(degree));
+        match *self {
+            Self::Exp { scale } => by_rows(
+                scores,
+                of_weights,
+                rows,
+                #[inline(always)]
+                move |score, of, row| {
+                    let weight = (scale * score - row.exponent).exp_of_negative();
+                    (weight, scale * weight * (of - row.delta))
+                },
+            ),
+            Self::Power { scale, shift, degree: 2 } => by_rows(
+                scores,
+                of_weights,
+                rows,
+                #[inline(always)]
+                move |score, of, row| {
+                    let base = scale * score + shift;
+                    let part = base * row.factor;
+                    (base * part, (scale + scale) * part * (of - row.delta))
+                },
+            ),
+            Self::Power { scale, shift, degree } => by_rows(
+                scores,
+                of_weights,
+                rows,
+                #[inline(always)]
+                move |score, of, row| {
+                    let base = scale * score + shift;
+                    let below = power(base, degree - 1) * row.factor;
+                    (below * base, degree_of(degree) * scale * below * (of - row.delta))
+                },
+            ),
+            Self::Identity => by_rows(
+                scores,
+                of_weights,
+                rows,
+                #[inline(always)]
+                |score, of, row| (score * row.factor, row.factor * (of - row.delta)),
+            ),
+        }
     }
+}
+
+/// Replaces two values of each pair, from those and the row's scale.
+#[inline(always)]
+fn by_rows<T: Float>(
+    scores: &mut [T],
+    of_weights: &mut [T],
+    rows: &[RowScale<T>],
+    pair: impl Fn(T, T, RowScale<T>) -> (T, T) + Copy,
+) {
+    let columns = scores.len() / rows.len();
+    vectorised(
+        // What is read as well: a loop that reads through a reference what its stores might change does not vectorise.
+        (scores, of_weights, pair),
+        #[inline(always)]
+        |(scores, of_weights, pair)| {
+            let pairs = scores.chunks_exact_mut(columns).zip(of_weights.chunks_exact_mut(columns));
+            for ((scores, of_weights), &row) in pairs.zip(rows) {
+                for (score, of) in scores.iter_mut().zip(of_weights) {
+                    (*score, *of) = pair(*score, *of, row);
+                }
+            }
+        },
+    );
 }
 
 #[inline(always)]
@@ -147,19 +198,16 @@ fn power<T: Float>(x: T, degree: u32) -> T {
     (0..degree).fold(T::ONE, |product, _| product * x)
 }
 
-/// The products of corresponding rows of `width` values.
-pub(crate) fn row_products<T: Float>(left: &[T], right: &[T], width: usize) -> Vec<T> {
-    let mut products = vec![T::ZERO; left.len() / width];
+/// The products of the output's rows of `width` values with their gradients.
+pub(crate) fn set_deltas<T: Float>(scales: &mut [RowScale<T>], output: &[T], of_output: &[T], width: usize) {
     vectorised(
-        &mut products[..],
+        scales,
         #[inline(always)]
-        |products: &mut [T]| {
-            for ((product, left), right) in
-                products.iter_mut().zip(left.chunks_exact(width)).zip(right.chunks_exact(width))
-            {
-                *product = T::from_f64(sum_of_products(left, right));
+        |scales: &mut [RowScale<T>]| {
+            let rows = output.chunks_exact(width).zip(of_output.chunks_exact(width));
+            for (scale, (output, of_output)) in scales.iter_mut().zip(rows) {
+                scale.delta = T::from_f64(sum_of_products(output, of_output));
             }
         },
     );
-    products
 }

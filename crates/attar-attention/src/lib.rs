@@ -2,8 +2,10 @@
 
 mod attention;
 pub mod burn;
+mod cost;
 mod denominator;
 mod error;
+mod features;
 mod kernel;
 mod linear;
 mod map;
@@ -12,10 +14,12 @@ mod projection;
 mod recurrent;
 mod shape;
 mod similarity;
+mod symmetric;
 mod tile;
 mod tiled;
 
 pub use attention::{Attention, Denominators, Form, Forward, Gradients};
+pub use cost::{Choice, Cost};
 pub use denominator::tau;
 pub use error::Error;
 pub use recurrent::State;

@@ -10,20 +10,21 @@ mod backward;
 
 use std::ops::Range;
 
-use attar_ops::{Float, Matrix};
+use attar_ops::{Float, Matrix, Scratch, sum, vectorised};
 use rayon::prelude::*;
 
 pub(crate) use self::backward::backward;
 use crate::Error;
 use crate::attention::{Attention, Form, Forward};
 use crate::denominator::Bounds;
+use crate::features::{Features, Room as FeatureRoom};
 use crate::kernel::{Kernel, Link, RowScale};
-use crate::map::Map;
+use crate::map;
 use crate::shape::{Group, Inputs, Shape, parts};
-use crate::tile::{TILE, add_product, key_shift, mask, of_keys, of_queries, pieces, product, scores};
+use crate::tile::{TILE, add_product, key_shift, mask, pieces, scores};
 
-/// The map whose features the sums are made of.
-pub(crate) fn features<T>(kernel: &Kernel<T>) -> Result<&Map<T>, Error> {
+/// The features that the sums are made of.
+pub(crate) fn features<T>(kernel: &Kernel<T>) -> Result<&Features<T>, Error> {
     kernel.features.as_ref().ok_or(Error::NoFeatures(kernel.similarity.name()))
 }
 
@@ -31,22 +32,36 @@ pub(crate) fn features<T>(kernel: &Kernel<T>) -> Result<&Map<T>, Error> {
 pub(crate) fn forward<T: Float>(attention: &Attention, inputs: &Inputs<'_, T>) -> Result<Forward<T>, Error> {
     let shape = inputs.shape;
     let kernel = Kernel::new(attention.similarity, shape.dim);
-    let map = features(&kernel)?;
+    let features = features(&kernel)?;
     let mut forward = Forward::zeros(attention.similarity, &shape).with_form(Form::Linear);
     let line = Line::new(shape);
-    let sides = sides(&kernel, map, attention, inputs, &line);
-    let starts = starts(&sides, &line, attention.causal, Side::sum_of_keys);
-    let queries: Vec<Range<usize>> = line.segments.iter().map(|times| line.queries(times)).collect();
+    let queries = line.cut(Line::queries);
     let outputs = parts(&mut forward.output, shape.groups(), shape.group(), &queries, shape.value_dim);
     let normalisers = parts(&mut forward.normaliser, shape.groups(), shape.group(), &queries, 1);
-    let tasks: Vec<_> = starts.into_iter().zip(outputs.into_iter().zip(normalisers)).collect();
-    tasks.into_par_iter().enumerate().for_each(|(task, (mut sums, (outputs, normalisers)))| {
-        let times = &line.segments[task % line.segments.len()];
-        let rows = outputs.into_iter().zip(normalisers).collect();
-        // The last segment's sums are nobody's start.
-        sides[task / line.segments.len()].forward(times, &mut sums, rows, times.end < line.end);
+    let groups = by_group(outputs.into_iter().zip(normalisers), queries.len());
+    // One group after the other as far as there are threads, so that its rows stay near.
+    groups.into_par_iter().enumerate().for_each(|(index, rows)| {
+        let side = Side::of_group(&kernel, features, inputs.group(index, attention.causal), &line);
+        let starts = side.starts(Side::sum_of_keys);
+        rows.into_par_iter().zip(starts).zip(&line.segments).for_each(|(((outputs, normalisers), mut sums), times)| {
+            let rows = outputs.into_iter().zip(normalisers).collect();
+            // The last segment's sums are nobody's start.
+            side.forward(times, &mut sums, rows, times.end < line.end);
+        });
     });
     Ok(forward)
+}
+
+/// The parts of each group together, of so many segments.
+fn by_group<P>(mut parts: impl Iterator<Item = P>, segments: usize) -> Vec<Vec<P>> {
+    let mut groups = Vec::new();
+    loop {
+        let group: Vec<P> = parts.by_ref().take(segments).collect();
+        if group.is_empty() {
+            return groups;
+        }
+        groups.push(group);
+    }
 }
 
 /// The places of a sequence: the last query has that of the last key.
@@ -72,6 +87,11 @@ impl Line {
         Self { shape, end, segments: std::iter::once(0..end).collect() }
     }
 
+    /// Each segment's queries or keys.
+    fn cut(&self, range: fn(&Self, &Range<usize>) -> Range<usize>) -> Vec<Range<usize>> {
+        self.segments.iter().map(|times| range(self, times)).collect()
+    }
+
     fn queries(&self, times: &Range<usize>) -> Range<usize> {
         let before = self.end - self.shape.queries;
         times.start.saturating_sub(before)..times.end.saturating_sub(before)
@@ -83,58 +103,23 @@ impl Line {
     }
 }
 
-/// Places in chunks.
-fn chunks(times: &Range<usize>) -> impl DoubleEndedIterator<Item = Range<usize>> + use<> {
-    let Range { start, end } = *times;
-    (0..(end - start).div_ceil(TILE)).map(move |at| start + at * TILE..(start + (at + 1) * TILE).min(end))
+/// Places of a chunk: causal attention goes through its pairs one by one, which should cost no more than their features.
+pub(crate) fn chunk(causal: bool, features: usize) -> usize {
+    if causal && features < TILE { TILE / 2 } else { TILE }
 }
 
 /// A group with what is found once for all of its segments.
 pub(crate) struct Side<'a, T> {
     pub(crate) kernel: &'a Kernel<T>,
-    pub(crate) map: &'a Map<T>,
+    pub(crate) features: &'a Features<T>,
     pub(crate) group: Group<'a, T>,
     pub(crate) bounds: Bounds<'a, T>,
     pub(crate) key_shift: T,
     pub(crate) line: &'a Line,
     /// Of the group's queries; empty on the way forward.
-    scales: &'a [RowScale<T>],
+    scales: Vec<RowScale<T>>,
     /// Of the group's queries; empty on the way forward.
     of_output: &'a [T],
-}
-
-fn sides<'a, T: Float>(
-    kernel: &'a Kernel<T>,
-    map: &'a Map<T>,
-    attention: &Attention,
-    inputs: &Inputs<'a, T>,
-    line: &'a Line,
-) -> Vec<Side<'a, T>> {
-    let side = |index| {
-        let group = inputs.group(index, attention.causal);
-        let key_shift = key_shift(kernel, &group, T::from_f64(f64::NEG_INFINITY));
-        let bounds = Bounds::new(kernel, group, 0.0);
-        Side { kernel, map, group, bounds, key_shift, line, scales: &[], of_output: &[] }
-    };
-    (0..inputs.shape.groups()).into_par_iter().map(side).collect()
-}
-
-/// The sums that each segment of each group starts from: of the segments before it where attention is causal, else of
-/// all.
-fn starts<'a, T: Float>(
-    sides: &[Side<'a, T>],
-    line: &Line,
-    causal: bool,
-    sum: impl Fn(&Side<'a, T>, &Range<usize>) -> Vec<T> + Sync,
-) -> Vec<Vec<T>> {
-    let count = line.segments.len();
-    let of_segment = |task: usize| {
-        let (side, segment) = (&sides[task / count], task % count);
-        // What the last segment adds, no other starts from.
-        if causal && segment + 1 == count { vec![T::ZERO; side.sums()] } else { sum(side, &line.segments[segment]) }
-    };
-    let totals: Vec<Vec<T>> = (0..sides.len() * count).into_par_iter().map(of_segment).collect();
-    totals.chunks(count).flat_map(|totals| if causal { sums_before(totals) } else { sums_of_all(totals) }).collect()
 }
 
 fn sums_before<T: Float>(totals: &[Vec<T>]) -> Vec<Vec<T>> {
@@ -160,23 +145,54 @@ fn add<T: Float>(sums: &mut [T], values: &[T]) {
 /// Arrays that a segment's chunks use one after the other.
 #[derive(Default)]
 struct Room<T> {
-    query_features: Vec<T>,
-    key_features: Vec<T>,
-    values: Vec<T>,
-    rows: Vec<T>,
-    weights: Vec<T>,
+    queries: Scratch<T>,
+    rows: Scratch<T>,
+    weights: Scratch<T>,
+    features: FeatureRoom<T>,
+}
+
+/// Arrays for the keys of a chunk.
+#[derive(Default)]
+struct KeyRoom<T> {
+    features: Scratch<T>,
+    values: Scratch<T>,
+}
+
+/// The keys of a chunk.
+struct Keys<'r, T> {
+    places: Range<usize>,
+    /// What their features are made from.
+    prepared: &'r [T],
+    /// `[keys, value_dim + 1]`: the values and a one; zeros where the key is hidden.
+    values: Matrix<'r, T>,
 }
 
 impl<'a, T: Float> Side<'a, T> {
     pub(crate) fn new(
         kernel: &'a Kernel<T>,
-        map: &'a Map<T>,
+        features: &'a Features<T>,
         group: Group<'a, T>,
         bounds: Bounds<'a, T>,
         key_shift: T,
         line: &'a Line,
     ) -> Self {
-        Self { kernel, map, group, bounds, key_shift, line, scales: &[], of_output: &[] }
+        Self { kernel, features, group, bounds, key_shift, line, scales: Vec::new(), of_output: &[] }
+    }
+
+    fn of_group(kernel: &'a Kernel<T>, features: &'a Features<T>, group: Group<'a, T>, line: &'a Line) -> Self {
+        let key_shift = key_shift(kernel, &group, T::from_f64(f64::NEG_INFINITY));
+        Self::new(kernel, features, group, Bounds::new(kernel, group, 0.0), key_shift, line)
+    }
+
+    /// The sums that each segment starts from: of the segments before it where attention is causal, else of all.
+    fn starts(&self, sum: impl Fn(&Self, &Range<usize>) -> Vec<T> + Sync) -> Vec<Vec<T>> {
+        let (causal, segments) = (self.group.causal, &self.line.segments);
+        // What the last segment adds, no other starts from.
+        let none = |at| causal && at + 1 == segments.len();
+        let totals = segments.par_iter().enumerate();
+        let totals: Vec<Vec<T>> =
+            totals.map(|(at, times)| if none(at) { vec![T::ZERO; self.sums()] } else { sum(self, times) }).collect();
+        if causal { sums_before(&totals) } else { sums_of_all(&totals) }
     }
 
     /// Values with the denominator's column.
@@ -186,38 +202,47 @@ impl<'a, T: Float> Side<'a, T> {
 
     /// Length of the sums `[features, value_dim + 1]`.
     fn sums(&self) -> usize {
-        self.map.width(self.kernel.dim) * self.columns()
+        self.features.width(self.kernel.dim) * self.columns()
+    }
+
+    fn chunks(&self, times: &Range<usize>) -> impl DoubleEndedIterator<Item = Range<usize>> + use<T> {
+        let (Range { start, end }, size) =
+            (times.clone(), chunk(self.group.causal, self.features.width(self.kernel.dim)));
+        (0..(end - start).div_ceil(size)).map(move |at| start + at * size..(start + (at + 1) * size).min(end))
+    }
+
+    fn keys<'r>(&'r self, places: &Range<usize>, room: &'r mut KeyRoom<T>) -> Keys<'r, T> {
+        self.values_with_ones(places, &mut room.values);
+        let (rows, side) = (self.group.key_rows(places), map::Side::Key { shift: self.key_shift });
+        let prepared = self.features.prepare(rows, self.kernel.dim, side, &mut room.features);
+        Keys { places: places.clone(), prepared, values: Matrix::row_major(&room.values, self.columns()) }
+    }
+
+    /// What the features of some queries are made from.
+    fn queries<'r>(&'r self, head: usize, places: &Range<usize>, room: &'r mut Scratch<T>) -> &'r [T] {
+        self.features.prepare(self.group.query_rows(head, places), self.kernel.dim, map::Side::Query, room)
     }
 
     fn sum_of_keys(&self, times: &Range<usize>) -> Vec<T> {
-        let (mut sums, mut room) = (vec![T::ZERO; self.sums()], Room::default());
-        chunks(times).for_each(|times| self.add_keys(&self.line.keys(&times), &mut sums, &mut room));
+        let (mut sums, mut keys, mut room) = (vec![T::ZERO; self.sums()], KeyRoom::default(), FeatureRoom::default());
+        for times in self.chunks(times) {
+            let keys = self.keys(&self.line.keys(&times), &mut keys);
+            self.features.add_to_sums(keys.prepared, keys.values, &mut sums, &mut room);
+        }
         sums
     }
 
-    fn add_keys(&self, keys: &Range<usize>, sums: &mut [T], room: &mut Room<T>) {
-        let rows = self.group.key_rows(keys);
-        let features = of_keys(self.map, rows, self.kernel.dim, self.key_shift, &mut room.key_features);
-        self.values_with_ones(keys, &mut room.values);
-        self.add_outer(sums, features, &room.values);
-    }
-
-    /// `sums += features^T columns`
-    fn add_outer(&self, sums: &mut [T], features: &[T], columns: &[T]) {
-        let features = Matrix::row_major(features, self.map.width(self.kernel.dim)).transposed();
-        add_product(sums, features, Matrix::row_major(columns, self.columns()));
-    }
-
     /// `[keys, value_dim + 1]`: the values and a one; zeros where the key is hidden.
-    fn values_with_ones(&self, keys: &Range<usize>, out: &mut Vec<T>) {
-        let width = self.group.shape.value_dim;
-        out.clear();
-        for key in keys.clone() {
+    fn values_with_ones(&self, keys: &Range<usize>, out: &mut Scratch<T>) {
+        let width = self.columns() - 1;
+        out.resize(keys.len() * (width + 1));
+        let rows = out.chunks_exact_mut(width + 1).zip(self.group.value_rows(keys).chunks_exact(width));
+        for (key, (row, values)) in keys.clone().zip(rows) {
             if self.group.is_hidden(key) {
-                out.resize(out.len() + width + 1, T::ZERO);
+                row.fill(T::ZERO);
             } else {
-                out.extend_from_slice(self.group.value_rows(&(key..key + 1)));
-                out.push(T::ONE);
+                row[..width].copy_from_slice(values);
+                row[width] = T::ONE;
             }
         }
     }
@@ -233,55 +258,85 @@ impl<'a, T: Float> Side<'a, T> {
         mut heads: Vec<(&mut [T], &mut [T])>,
         keep: bool,
     ) {
-        let mut room = Room::default();
-        let first = self.line.queries(times).start;
-        for chunk in chunks(times) {
-            let (queries, keys) = (self.line.queries(&chunk), self.line.keys(&chunk));
+        let (mut key_room, mut room) = (KeyRoom::default(), Room::default());
+        let (first, width) = (self.line.queries(times).start, self.columns() - 1);
+        for chunk in self.chunks(times) {
+            let queries = self.line.queries(&chunk);
+            let keys = self.group.causal.then(|| self.keys(&self.line.keys(&chunk), &mut key_room));
             let (from, to) = (queries.start - first, queries.end - first);
             for (head, (output, normaliser)) in heads.iter_mut().enumerate() {
-                self.numerators(head, &queries, &keys, sums, &mut room);
-                let output = &mut output[from * (self.columns() - 1)..to * (self.columns() - 1)];
-                self.divide(head, queries.start, &room.rows, output, &mut normaliser[from..to]);
+                let (output, normaliser) = (&mut output[from * width..to * width], &mut normaliser[from..to]);
+                self.numerators(head, &queries, keys.as_ref(), sums, [output, normaliser], &mut room);
+                self.divide(head, queries.start, output, normaliser);
             }
-            if self.group.causal && (keep || chunk.end < times.end) {
-                self.add_keys(&keys, sums, &mut room);
+            if let Some(keys) = keys.filter(|_| keep || chunk.end < times.end) {
+                self.features.add_to_sums(keys.prepared, keys.values, sums, &mut room.features);
             }
         }
     }
 
-    /// `[queries, value_dim + 1]`, undivided, to `room.rows`.
-    fn numerators(&self, head: usize, queries: &Range<usize>, keys: &Range<usize>, sums: &[T], room: &mut Room<T>) {
-        let rows = self.group.query_rows(head, queries);
-        let features = of_queries(self.map, rows, self.kernel.dim, &mut room.query_features);
-        let width = self.map.width(self.kernel.dim);
-        product(&mut room.rows, Matrix::row_major(features, width), Matrix::row_major(sums, self.columns()));
-        if !self.group.causal || keys.is_empty() || queries.is_empty() {
-            return;
-        }
-        // Where the score is the product of the features that the sums are made of, those are at hand.
-        let same = matches!(self.kernel.link, Link::Identity);
-        let map = &self.kernel.scores;
-        let key_rows = self.group.key_rows(keys);
-        let key_features = of_keys(map, key_rows, self.kernel.dim, self.key_shift, &mut room.key_features);
-        let query_features = if same { features } else { rows };
-        scores(&mut room.weights, query_features, key_features, map.width(self.kernel.dim));
-        self.kernel.link.apply(&mut room.weights);
-        mask(&mut room.weights, &self.group, queries, keys, T::ZERO);
-        self.values_with_ones(keys, &mut room.values);
-        let weights = Matrix::row_major(&room.weights, keys.len());
-        add_product(&mut room.rows, weights, Matrix::row_major(&room.values, self.columns()));
+    /// The outputs undivided, and what to divide them by, from the sums and from the keys of the same chunk.
+    fn numerators(
+        &self,
+        head: usize,
+        queries: &Range<usize>,
+        keys: Option<&Keys<'_, T>>,
+        sums: &[T],
+        [output, denominators]: [&mut [T]; 2],
+        room: &mut Room<T>,
+    ) {
+        output.fill(T::ZERO);
+        denominators.fill(T::ZERO);
+        let prepared = self.queries(head, queries, &mut room.queries);
+        let sums = Matrix::row_major(sums, self.columns());
+        self.features.add_times_sums(prepared, sums, [&mut *output, &mut *denominators], &mut room.features);
+        let Some(keys) = keys.filter(|keys| !keys.places.is_empty() && !queries.is_empty()) else { return };
+        self.weights(head, queries, keys, prepared, &mut room.weights);
+        let values = Matrix::row_major(self.group.value_rows(&keys.places), self.columns() - 1);
+        add_product(output, Matrix::row_major(&room.weights, keys.places.len()), values);
+        vectorised(
+            denominators,
+            #[inline(always)]
+            |denominators: &mut [T]| {
+                for (total, row) in denominators.iter_mut().zip(room.weights.chunks_exact(keys.places.len())) {
+                    *total += T::from_f64(sum(row));
+                }
+            },
+        );
     }
 
-    fn divide(&self, head: usize, first: usize, rows: &[T], output: &mut [T], normaliser: &mut [T]) {
-        let width = self.columns() - 1;
-        let rows = rows.chunks_exact(width + 1).zip(output.chunks_exact_mut(width).zip(normaliser));
-        for (at, (row, (output, normaliser))) in rows.enumerate() {
-            *normaliser = self.bounds.settled(head, first + at, row[width]);
+    /// The weights of the pairs of a chunk.
+    fn weights(&self, head: usize, queries: &Range<usize>, keys: &Keys<'_, T>, prepared: &[T], out: &mut Scratch<T>) {
+        let [query_rows, key_rows] = self.score_rows(head, queries, prepared, keys);
+        scores(out, query_rows, key_rows, key_rows.len() / keys.places.len());
+        self.kernel.link.apply(out);
+        mask(out, &self.group, queries, &keys.places, T::ZERO);
+    }
+
+    /// Rows of queries and keys whose products are the scores.
+    fn score_rows<'r>(
+        &'r self,
+        head: usize,
+        queries: &Range<usize>,
+        prepared: &'r [T],
+        keys: &Keys<'r, T>,
+    ) -> [&'r [T]; 2] {
+        match self.kernel.link {
+            // Those that the sums are made of, which are at hand.
+            Link::Identity => [prepared, keys.prepared],
+            _ => [self.group.query_rows(head, queries), self.group.key_rows(&keys.places)],
+        }
+    }
+
+    fn divide(&self, head: usize, first: usize, output: &mut [T], normaliser: &mut [T]) {
+        let rows = output.chunks_exact_mut(self.columns() - 1).zip(normaliser);
+        for (at, (output, normaliser)) in rows.enumerate() {
+            *normaliser = self.bounds.settled(head, first + at, *normaliser);
             if *normaliser == T::ZERO {
                 output.fill(T::ZERO);
             } else {
                 let factor = T::ONE / *normaliser;
-                output.iter_mut().zip(row).for_each(|(output, &value)| *output = factor * value);
+                output.iter_mut().for_each(|output| *output *= factor);
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Feature maps, a block of rows at a time, with their gradients.
 
-use attar_ops::{Float, Matrix, MatrixMut, Precision, largest, sum, sum_of_products, vectorised};
+use attar_ops::{Float, Matrix, MatrixMut, Precision, Scratch, largest, sum, sum_of_products, vectorised};
 
 /// Rows to rows whose inner products a similarity is made of.
 #[derive(Clone, Debug)]
@@ -15,9 +15,6 @@ pub(crate) enum Map<T> {
     Random(Random<T>),
     /// `(root x, shift)`, without the last where it is 0.
     Affine { root: T, shift: T },
-    /// All products of two features of [`Map::Affine`], those of two different ones times the root of 2: the inner
-    /// product of such rows is the square of the inner product of the affine ones.
-    Symmetric { root: T, shift: T },
 }
 
 /// `exp(root w.x - root^2 |x|^2 / 2 - shift)` for every row w of a matrix.
@@ -44,18 +41,17 @@ impl<T: Float> Map<T> {
         match self {
             Self::Identity | Self::Elu | Self::Relu => dim,
             Self::Random(random) => random.projection.len() / dim,
-            Self::Affine { shift, .. } => lifted(dim, *shift),
-            Self::Symmetric { shift, .. } => lifted(dim, *shift) * (lifted(dim, *shift) + 1) / 2,
+            Self::Affine { shift, .. } => dim + usize::from(*shift != T::ZERO),
         }
     }
 
     /// The features of the rows, which are the rows themselves where nothing is mapped.
-    pub(crate) fn apply<'a>(&self, rows: &'a [T], dim: usize, side: Side<T>, out: &'a mut Vec<T>) -> &'a [T] {
+    pub(crate) fn apply<'a>(&self, rows: &'a [T], dim: usize, side: Side<T>, out: &'a mut Scratch<T>) -> &'a [T] {
         if matches!(self, Self::Identity) {
             return rows;
         }
         let width = self.width(dim);
-        out.resize(rows.len() / dim * width, T::ZERO);
+        out.resize(rows.len() / dim * width);
         match self {
             Self::Identity => {}
             Self::Elu => each(rows, out, elu),
@@ -66,7 +62,6 @@ impl<T: Float> Map<T> {
                     lift(row, *root, *shift, out);
                 }
             }
-            Self::Symmetric { root, shift } => symmetric(rows, dim, [*root, *shift], out),
         }
         out
     }
@@ -85,13 +80,8 @@ impl<T: Float> Map<T> {
                     of_row.iter_mut().zip(of).for_each(|(sum, &of)| *sum += *root * of);
                 }
             }
-            Self::Symmetric { root, shift } => add_symmetric_gradient(rows, dim, [*root, *shift], of_features, of_rows),
         }
     }
-}
-
-fn lifted<T: Float>(dim: usize, shift: T) -> usize {
-    dim + usize::from(shift != T::ZERO)
 }
 
 /// `elu(x) + 1 = max(x, 0) + exp(min(x, 0))`, without a branch, so that it vectorises.
@@ -135,67 +125,6 @@ fn lift<T: Float>(row: &[T], root: T, shift: T, out: &mut [T]) {
     if let Some(last) = out.get_mut(row.len()) {
         *last = shift;
     }
-}
-
-fn symmetric<T: Float>(rows: &[T], dim: usize, [root, shift]: [T; 2], out: &mut [T]) {
-    let count = lifted(dim, shift);
-    let two = T::from_f64(std::f64::consts::SQRT_2);
-    let mut lifted = vec![T::ZERO; count];
-    vectorised(
-        (out, &mut lifted[..]),
-        #[inline(always)]
-        |(out, lifted): (&mut [T], &mut [T])| {
-            for (row, out) in rows.chunks_exact(dim).zip(out.chunks_exact_mut(count * (count + 1) / 2)) {
-                lift(row, root, shift, lifted);
-                let mut rest = out;
-                for at in 0..count {
-                    let (products, after) = rest.split_at_mut(count - at);
-                    let factor = two * lifted[at];
-                    for (product, &other) in products.iter_mut().zip(&lifted[at..]) {
-                        *product = factor * other;
-                    }
-                    products[0] = lifted[at] * lifted[at];
-                    rest = after;
-                }
-            }
-        },
-    );
-}
-
-fn add_symmetric_gradient<T: Float>(
-    rows: &[T],
-    dim: usize,
-    [root, shift]: [T; 2],
-    of_features: &[T],
-    of_rows: &mut [T],
-) {
-    let count = lifted(dim, shift);
-    let two = T::from_f64(std::f64::consts::SQRT_2);
-    let (mut lifted, mut of_lifted) = (vec![T::ZERO; count], vec![T::ZERO; count]);
-    vectorised(
-        (of_rows, &mut lifted[..], &mut of_lifted[..]),
-        #[inline(always)]
-        |(of_rows, lifted, of_lifted): (&mut [T], &mut [T], &mut [T])| {
-            let of_all = of_features.chunks_exact(count * (count + 1) / 2);
-            for ((row, of_row), of) in rows.chunks_exact(dim).zip(of_rows.chunks_exact_mut(dim)).zip(of_all) {
-                lift(row, root, shift, lifted);
-                of_lifted.fill(T::ZERO);
-                let mut rest = of;
-                for at in 0..count {
-                    let (of_products, after) = rest.split_at(count - at);
-                    let (own, of_own) = (lifted[at], of_products[0]);
-                    let (others, of_others) = (&lifted[at + 1..], &of_products[1..]);
-                    for (sum, &of) in of_lifted[at + 1..].iter_mut().zip(of_others) {
-                        *sum += two * own * of;
-                    }
-                    let along = T::from_f64(sum_of_products(others, of_others));
-                    of_lifted[at] += two * along + (own + own) * of_own;
-                    rest = after;
-                }
-                of_row.iter_mut().zip(&*of_lifted).for_each(|(sum, &of)| *sum += root * of);
-            }
-        },
-    );
 }
 
 impl<T: Float> Random<T> {

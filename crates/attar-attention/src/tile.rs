@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use attar_ops::{Float, Matrix, MatrixMut, Precision};
+use attar_ops::{Float, Matrix, MatrixMut, Precision, Scratch};
 
 use crate::kernel::{Kernel, RowScale};
 use crate::map::{Map, Side};
@@ -20,16 +20,16 @@ pub(crate) fn pieces(groups: usize, most: usize) -> usize {
 }
 
 /// `left right^T` of row-major matrices of `width` columns.
-pub(crate) fn scores<T: Float>(out: &mut Vec<T>, left: &[T], right: &[T], width: usize) {
+pub(crate) fn scores<T: Float>(out: &mut Scratch<T>, left: &[T], right: &[T], width: usize) {
     let columns = right.len() / width;
-    out.resize(left.len() / width * columns, T::ZERO);
+    out.resize(left.len() / width * columns);
     let right = Matrix::row_major(right, width).transposed();
     T::product(Precision::Full, MatrixMut::row_major(out, columns), Matrix::row_major(left, width), right);
 }
 
 /// `out = left right`
-pub(crate) fn product<T: Float>(out: &mut Vec<T>, left: Matrix<'_, T>, right: Matrix<'_, T>) {
-    out.resize(left.rows() * right.columns(), T::ZERO);
+pub(crate) fn product<T: Float>(out: &mut Scratch<T>, left: Matrix<'_, T>, right: Matrix<'_, T>) {
+    out.resize(left.rows() * right.columns());
     T::product(Precision::Full, MatrixMut::row_major(out, right.columns()), left, right);
 }
 
@@ -47,6 +47,9 @@ pub(crate) fn mask<T: Float>(
     value: T,
 ) {
     let hidden = group.hidden_of(keys);
+    if hidden.is_none() && group.visible_of(keys, queries.start) == keys.len() {
+        return;
+    }
     for (query, row) in queries.clone().zip(block.chunks_exact_mut(keys.len().max(1))) {
         row[group.visible_of(keys, query)..].fill(value);
         for (value_of_key, _) in row.iter_mut().zip(hidden.into_iter().flatten()).filter(|(_, hidden)| **hidden) {
@@ -60,9 +63,9 @@ pub(crate) fn mask<T: Float>(
 /// Its arrays are kept from block to block.
 #[derive(Default)]
 pub(crate) struct BlockGradient<T> {
-    weights: Vec<T>,
-    of_scores: Vec<T>,
-    of_features: Vec<T>,
+    weights: Scratch<T>,
+    of_scores: Scratch<T>,
+    of_features: Scratch<T>,
 }
 
 /// A block of pairs: rows of queries and keys, and their features, whose products are the scores.
@@ -94,7 +97,7 @@ impl<T: Float> BlockGradient<T> {
         scores(&mut self.weights, query_features, key_features, width);
         scores(&mut self.of_scores, of_output, group.value_rows(keys), value_dim);
         self.chain_to_scores(kernel, group, block);
-        let weights = Matrix::row_major(&self.weights, keys.len());
+        let weights = Matrix::row_major(&self.weights[..], keys.len());
         let of_scores = Matrix::row_major(&self.of_scores, keys.len());
         if block.of_values {
             add_product(of_values, weights.transposed(), Matrix::row_major(of_output, value_dim));
@@ -112,27 +115,25 @@ impl<T: Float> BlockGradient<T> {
 
     fn chain_to_scores(&mut self, kernel: &Kernel<T>, group: &Group<'_, T>, block: &Block<'_, T>) {
         let (queries, keys) = (&block.queries, &block.keys);
-        if kernel.link.is_exp() {
-            mask(&mut self.weights, group, queries, keys, T::from_f64(f64::NEG_INFINITY));
-        }
-        let rows = self.weights.chunks_exact_mut(keys.len()).zip(self.of_scores.chunks_exact_mut(keys.len()));
-        for ((weights, of_scores), &scale) in rows.zip(block.scales) {
-            kernel.link.apply_with_gradient(weights, of_scores, scale);
-        }
-        if !kernel.link.is_exp() {
-            mask(&mut self.weights, group, queries, keys, T::ZERO);
-        }
+        kernel.link.apply_with_gradient(&mut self.weights, &mut self.of_scores, block.scales);
+        mask(&mut self.weights, group, queries, keys, T::ZERO);
         mask(&mut self.of_scores, group, queries, keys, T::ZERO);
     }
 }
 
 /// The features of a block of queries, for scores or for sums.
-pub(crate) fn of_queries<'a, T: Float>(map: &Map<T>, rows: &'a [T], dim: usize, out: &'a mut Vec<T>) -> &'a [T] {
+pub(crate) fn of_queries<'a, T: Float>(map: &Map<T>, rows: &'a [T], dim: usize, out: &'a mut Scratch<T>) -> &'a [T] {
     map.apply(rows, dim, Side::Query, out)
 }
 
 /// The features of a block of keys, where `shift` lessens the exponents of random ones.
-pub(crate) fn of_keys<'a, T: Float>(map: &Map<T>, rows: &'a [T], dim: usize, shift: T, out: &'a mut Vec<T>) -> &'a [T] {
+pub(crate) fn of_keys<'a, T: Float>(
+    map: &Map<T>,
+    rows: &'a [T],
+    dim: usize,
+    shift: T,
+    out: &'a mut Scratch<T>,
+) -> &'a [T] {
     map.apply(rows, dim, Side::Key { shift }, out)
 }
 

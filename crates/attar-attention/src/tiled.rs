@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use attar_ops::{Float, Matrix, largest, sum, vectorised};
+use attar_ops::{Float, Matrix, Scratch, largest, replace_and_sum, sum, vectorised};
 use rayon::prelude::*;
 
 use crate::attention::{Attention, Forward, Gradients};
@@ -15,6 +15,9 @@ use crate::map::exp_or_zero;
 use crate::shape::{Group, Inputs, parts, ranges};
 use crate::tile::{Block, BlockGradient, TILE, add_product, key_shift, mask, of_keys, of_queries, pieces, scores};
 use crate::{HardGradient, Similarity};
+
+/// Most keys of a block: twice as many as queries, so that the products are larger and less goes through memory.
+const KEYS: usize = 2 * TILE;
 
 /// The output of a checked attention.
 pub(crate) fn forward<T: Float>(attention: &Attention, inputs: &Inputs<'_, T>) -> Forward<T> {
@@ -78,12 +81,12 @@ impl<'a, T: Float> Prepared<'a, T> {
         let mut best = vec![Best::default(); if hard { queries.len() } else { 0 }];
         let mut running = Running::new(queries.len(), kernel.link);
         let mean: &mut [T] = if hard { soft } else { &mut *output };
-        let (mut of_query, mut of_key, mut block) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut of_query, mut of_key, mut block) = (Scratch::default(), Scratch::default(), Scratch::default());
         let rows = self.group.query_rows(head, &queries);
         let query_features = of_queries(&kernel.scores, rows, kernel.dim, &mut of_query);
         let width = kernel.scores.width(kernel.dim);
         let seen = queries.end.checked_sub(1).map_or(0, |last| self.group.shape.visible(self.group.causal, last));
-        for keys in ranges(seen, TILE).into_iter().filter(|keys| !keys.is_empty()) {
+        for keys in ranges(seen, KEYS).into_iter().filter(|keys| !keys.is_empty()) {
             let key_rows = self.group.key_rows(&keys);
             let key_features = of_keys(&kernel.scores, key_rows, kernel.dim, self.key_shift, &mut of_key);
             scores(&mut block, query_features, key_features, width);
@@ -201,12 +204,12 @@ impl<T: Float> Running<T> {
                     let now = if of_row > *before { of_row } else { *before };
                     // Minus infinity: nothing is seen yet, and the difference of two such would be NaN.
                     let base = if now == T::from_f64(f64::NEG_INFINITY) { T::ZERO } else { now };
-                    row.iter_mut().for_each(|score| *score = exp_or_zero(scale * *score - base));
+                    let of_row = replace_and_sum(row, |score| exp_or_zero(scale * score - base));
                     let shrink = exp_or_zero(*before - base);
                     if shrink != T::ONE {
                         mean.iter_mut().for_each(|value| *value *= shrink);
                     }
-                    *total = *total * shrink.to_f64() + sum(row);
+                    *total = *total * shrink.to_f64() + of_row;
                     *before = now;
                 }
             },
@@ -241,9 +244,9 @@ pub(crate) fn backward<T: Float>(
     let shape = inputs.shape;
     let mut gradients = Gradients::zeros(inputs);
     let kernel = Kernel::new(attention.similarity, shape.dim);
-    let scales = forward.row_scales(&kernel, &shape, of_output);
-    let blocks = shape.keys.div_ceil(TILE);
-    let segments = ranges(shape.keys, blocks.div_ceil(pieces(shape.groups(), blocks)).max(1) * TILE);
+    let scales = forward.row_scales(&kernel, &shape, of_output, 0..shape.rows());
+    let blocks = shape.keys.div_ceil(KEYS);
+    let segments = ranges(shape.keys, blocks.div_ceil(pieces(shape.groups(), blocks)).max(1) * KEYS);
     let shifts: Vec<T> = (0..shape.groups())
         .into_par_iter()
         .map(|index| key_shift(&kernel, &inputs.group(index, attention.causal), T::from_f64(f64::NEG_INFINITY)))
@@ -301,8 +304,8 @@ impl<T: Float> Segment<'_, T> {
             return of_queries;
         }
         let (dim, value_dim) = (self.kernel.dim, self.group.shape.value_dim);
-        let mut room = (BlockGradient::default(), Vec::new());
-        for keys in ranges(self.keys.len(), TILE).into_iter().filter(|keys| !keys.is_empty()) {
+        let mut room = (BlockGradient::default(), Scratch::default());
+        for keys in ranges(self.keys.len(), KEYS).into_iter().filter(|keys| !keys.is_empty()) {
             let of_keys = &mut of_keys[keys.start * dim..keys.end * dim];
             let of_values = &mut of_values[keys.start * value_dim..keys.end * value_dim];
             let keys = self.keys.start + keys.start..self.keys.start + keys.end;
@@ -326,33 +329,37 @@ impl<T: Float> Segment<'_, T> {
         &self,
         keys: &Range<usize>,
         [of_all_queries, of_key_rows, of_values]: [&mut [T]; 3],
-        (block_gradient, of_query): &mut (BlockGradient<T>, Vec<T>),
+        (block_gradient, of_query): &mut (BlockGradient<T>, Scratch<T>),
     ) {
         let (kernel, group, shape) = (self.kernel, &self.group, &self.group.shape);
-        let mut of_key = Vec::new();
+        let (mut of_key, mut of_key_features) = (Scratch::default(), Scratch::default());
         let key_rows = group.key_rows(keys);
         let key_features = of_keys(&kernel.scores, key_rows, kernel.dim, self.key_shift, &mut of_key);
-        let mut of_key_features = vec![T::ZERO; key_features.len()];
+        let width = kernel.scores.width(kernel.dim);
+        of_key_features.clear(key_features.len());
         for at in 0..shape.group() * shape.queries.div_ceil(TILE) {
             let (head, block) = (at / shape.queries.div_ceil(TILE), at % shape.queries.div_ceil(TILE));
             let queries = block * TILE..((block + 1) * TILE).min(shape.queries);
-            if group.visible_of(keys, queries.end - 1) == 0 {
+            let seen = group.visible_of(keys, queries.end - 1);
+            if seen == 0 {
                 continue;
             }
             let rows = head * shape.queries + queries.start..head * shape.queries + queries.end;
             let query_rows = group.query_rows(head, &queries);
             let block = Block {
                 head,
-                keys: keys.clone(),
+                keys: keys.start..keys.start + seen,
                 query_features: of_queries(&kernel.scores, query_rows, kernel.dim, of_query),
-                key_features,
+                key_features: &key_features[..seen * width],
                 of_output: &self.of_output[rows.start * shape.value_dim..rows.end * shape.value_dim],
                 scales: &self.scales[rows.clone()],
                 of_values: self.chosen.is_empty(),
                 queries,
             };
             let of_queries = &mut of_all_queries[rows.start * shape.dim..rows.end * shape.dim];
-            block_gradient.add(kernel, group, &block, [of_queries, &mut of_key_features, &mut *of_values]);
+            let of_key_features = &mut of_key_features[..seen * width];
+            let of_values = &mut of_values[..seen * shape.value_dim];
+            block_gradient.add(kernel, group, &block, [of_queries, of_key_features, of_values]);
         }
         kernel.scores.add_gradient(key_rows, kernel.dim, key_features, &of_key_features, of_key_rows);
     }

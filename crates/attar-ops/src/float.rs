@@ -107,15 +107,17 @@ impl Float for f32 {
     fn exp_of_negative(self) -> Self {
         const LN_2_HIGH: f32 = 0.693_359_4;
         const LN_2_LOW: f32 = -2.121_944_4e-4;
-        // Adding and taking away 1.5 * 2^23 rounds to a whole number.
+        // Adding 1.5 * 2^23 rounds to a whole number, which then stands in the lowest bits.
         const ROUND: f32 = 12_582_912.0;
         let x = if self < -87.0 { -87.0 } else { self };
-        let power = (x * std::f32::consts::LOG2_E + ROUND) - ROUND;
+        let rounded = x * std::f32::consts::LOG2_E + ROUND;
+        let power = rounded - ROUND;
         let rest = (x - power * LN_2_HIGH) - power * LN_2_LOW;
         // Taylor up to the sixth power.
-        let polynomial = [1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0];
-        let value = polynomial.into_iter().fold(0.0, |sum, coefficient| sum * rest + coefficient);
-        value * Self::from_bits(((power as i32 + 127) as u32) << 23)
+        let polynomial = [1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0];
+        let value = polynomial.into_iter().fold(1.0 / 720.0, |sum, coefficient| sum * rest + coefficient);
+        // By bits: a cast to an integer does not vectorise.
+        value * Self::from_bits((rounded.to_bits() << 23).wrapping_add(127 << 23))
     }
 
     /// Abramowitz & Stegun 7.1.26, whose exponential the density needs too; below 1.5e-7, absolute.

@@ -48,7 +48,42 @@ pub fn largest<T: Float>(row: &[T]) -> T {
             *lane = larger(*lane, value);
         }
     }
-    rest.iter().chain(&lanes).fold(least, |largest, &value| larger(largest, value))
+    rest.iter().fold(by_halves(lanes, larger), |largest, &value| larger(largest, value))
+}
+
+/// All lanes to one, in as few steps as vectors can.
+#[inline(always)]
+fn by_halves<T: Copy>(mut lanes: [T; LANES], both: impl Fn(T, T) -> T) -> T {
+    let mut half = LANES / 2;
+    while half > 0 {
+        for lane in 0..half {
+            lanes[lane] = both(lanes[lane], lanes[lane + half]);
+        }
+        half /= 2;
+    }
+    lanes[0]
+}
+
+/// Replaces each value by the function's, and gives the sum of those.
+#[inline(always)]
+pub fn replace_and_sum<T: Float>(row: &mut [T], value: impl Fn(T) -> T) -> f64 {
+    let mut total = 0.0;
+    for run in row.chunks_mut(RUN) {
+        let mut lanes = [T::ZERO; LANES];
+        let (chunks, rest) = run.as_chunks_mut::<LANES>();
+        for chunk in chunks {
+            for (lane, place) in lanes.iter_mut().zip(chunk) {
+                *place = value(*place);
+                *lane += *place;
+            }
+        }
+        for (lane, place) in lanes.iter_mut().zip(rest) {
+            *place = value(*place);
+            *lane += *place;
+        }
+        total += by_halves(lanes.map(T::to_f64), |a, b| a + b);
+    }
+    total
 }
 
 /// The sum of the values.
@@ -68,28 +103,23 @@ fn sum_of<T: Float>(left: &[T], right: &[T], term: impl Fn(T, T) -> T) -> f64 {
     let mut sums = [0.0; LANES];
     for (left, right) in left.chunks(RUN).zip(right.chunks(RUN)) {
         // Two vectors, so that an addition need not wait for the one before.
-        let (mut lanes, mut others) = ([T::ZERO; LANES], [T::ZERO; LANES]);
+        let mut both = [T::ZERO; 2 * LANES];
         let (lefts, left_rest) = left.as_chunks::<{ 2 * LANES }>();
         let (rights, right_rest) = right.as_chunks::<{ 2 * LANES }>();
         for (left, right) in lefts.iter().zip(rights) {
-            for lane in 0..LANES {
-                lanes[lane] += term(left[lane], right[lane]);
-            }
-            for lane in 0..LANES {
-                others[lane] += term(left[LANES + lane], right[LANES + lane]);
+            for ((lane, &left), &right) in both.iter_mut().zip(left).zip(right) {
+                *lane += term(left, right);
             }
         }
         for (place, (&left, &right)) in left_rest.iter().zip(right_rest).enumerate() {
-            lanes[place % LANES] += term(left, right);
+            both[place % LANES] += term(left, right);
         }
-        for (lane, other) in lanes.iter_mut().zip(others) {
-            *lane += other;
-        }
-        for (sum, lane) in sums.iter_mut().zip(lanes) {
-            *sum += lane.to_f64();
+        let (lanes, others) = both.split_at(LANES);
+        for ((sum, &lane), &other) in sums.iter_mut().zip(lanes).zip(others) {
+            *sum += (lane + other).to_f64();
         }
     }
-    sums.into_iter().sum()
+    by_halves(sums, |a, b| a + b)
 }
 
 #[cfg(test)]
@@ -120,6 +150,9 @@ mod tests {
                 "{count}"
             );
             assert_eq!(largest(&row), row.iter().copied().fold(f64::NEG_INFINITY, f64::max), "{count}");
+            let mut squares = other.clone();
+            assert_eq!(replace_and_sum(&mut squares, |x| x * x), sum_of_products(&other, &other), "{count}");
+            assert!(squares.iter().zip(&other).all(|(square, x)| *square == x * x), "{count}");
         }
     }
 

@@ -51,7 +51,7 @@ pub struct MultiHeadAttention {
 }
 
 impl MultiHeadConfig {
-    /// As PyTorch's defaults: softmax over all keys, one width, biases.
+    /// As PyTorch's defaults: softmax over all keys, one width, biases; in the form that is predicted to be the quickest.
     pub fn new(width: usize, heads: usize) -> Self {
         Self {
             width,
@@ -61,7 +61,7 @@ impl MultiHeadConfig {
             value_width: width,
             bias: true,
             attention: Attention::new(Similarity::Softmax { scale: None }),
-            form: Form::Tiled,
+            form: Form::Auto,
         }
     }
 

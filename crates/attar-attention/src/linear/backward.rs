@@ -2,15 +2,15 @@
 
 use std::ops::Range;
 
-use attar_ops::{Float, Matrix, MatrixMut};
+use attar_ops::{Float, Matrix, Scratch, vectorised};
 use rayon::prelude::*;
 
-use super::{Line, Room, Side, chunks, features, sides, starts, sums_before, sums_of_all};
+use super::{KeyRoom, Keys, Line, Room, Side, by_group, features, sums_before, sums_of_all};
 use crate::Error;
 use crate::attention::{Attention, Forward, Gradients};
-use crate::kernel::Kernel;
+use crate::kernel::{Kernel, RowScale};
 use crate::shape::{Inputs, parts};
-use crate::tile::{Block, BlockGradient, of_keys, of_queries, scores};
+use crate::tile::{Block, BlockGradient};
 
 /// The gradients of a checked attention, from what its forward pass kept.
 pub(crate) fn backward<T: Float>(
@@ -21,66 +21,55 @@ pub(crate) fn backward<T: Float>(
 ) -> Result<Gradients<T>, Error> {
     let shape = inputs.shape;
     let kernel = Kernel::new(attention.similarity, shape.dim);
-    let map = features(&kernel)?;
+    let features = features(&kernel)?;
     let mut gradients = Gradients::zeros(inputs);
     let line = Line::new(shape);
-    let scales = forward.row_scales(&kernel, &shape, of_output);
-    let mut sides = sides(&kernel, map, attention, inputs, &line);
-    let rows = shape.group() * shape.queries;
-    for (index, side) in sides.iter_mut().enumerate() {
-        side.scales = &scales[index * rows..][..rows];
-        side.of_output = &of_output[index * rows * shape.value_dim..][..rows * shape.value_dim];
-    }
-    let from_the_start = starts(&sides, &line, attention.causal, Side::sum_of_keys);
-    let from_the_end = starts_from_the_end(&sides, &line, attention.causal);
-    let cut = |range: fn(&Line, &Range<usize>) -> Range<usize>| -> Vec<Range<usize>> {
-        line.segments.iter().map(|times| range(&line, times)).collect()
-    };
-    let (queries, keys) = (cut(Line::queries), cut(Line::keys));
+    let (queries, keys) = (line.cut(Line::queries), line.cut(Line::keys));
     let of_queries = parts(&mut gradients.queries, shape.groups(), shape.group(), &queries, shape.dim);
     let of_keys = parts(&mut gradients.keys, shape.groups(), 1, &keys, shape.dim);
     let of_values = parts(&mut gradients.values, shape.groups(), 1, &keys, shape.value_dim);
     let of_rows = of_keys.into_iter().flatten().zip(of_values.into_iter().flatten());
-    let sums = from_the_start.into_iter().zip(from_the_end);
-    let tasks: Vec<_> = sums.zip(of_queries.into_iter().zip(of_rows)).collect();
-    tasks.into_par_iter().enumerate().for_each(|(task, ((mut before, mut after), (queries, (keys, values))))| {
-        let (side, times) = (&sides[task / line.segments.len()], &line.segments[task % line.segments.len()]);
-        side.backward_down(times, &mut before, queries, [&mut *keys, &mut *values]);
-        side.backward_up(times, &mut after, [keys, values]);
+    let groups = by_group(of_queries.into_iter().zip(of_rows), queries.len());
+    groups.into_par_iter().enumerate().for_each(|(index, rows)| {
+        let mut side = Side::of_group(&kernel, features, inputs.group(index, attention.causal), &line);
+        let all = index * shape.group() * shape.queries..(index + 1) * shape.group() * shape.queries;
+        side.of_output = &of_output[all.start * shape.value_dim..all.end * shape.value_dim];
+        side.scales = forward.row_scales(&kernel, &shape, of_output, all);
+        let sums = side.starts(Side::sum_of_keys).into_par_iter().zip(side.starts_from_the_end());
+        let tasks = rows.into_par_iter().zip(sums).zip(&line.segments);
+        tasks.for_each(|(((queries, (keys, values)), (mut before, mut after)), times)| {
+            side.backward_down(times, &mut before, queries, [&mut *keys, &mut *values]);
+            side.backward_up(times, &mut after, [keys, values]);
+        });
     });
     Ok(gradients)
 }
 
-/// [`starts`] of the sums over queries, of the segments after each.
-fn starts_from_the_end<T: Float>(sides: &[Side<'_, T>], line: &Line, causal: bool) -> Vec<Vec<T>> {
-    let count = line.segments.len();
-    let of_segment = |task: usize| {
-        let (side, segment) = (&sides[task / count], task % count);
-        if causal && segment == 0 { vec![T::ZERO; side.sums()] } else { side.sum_of_queries(&line.segments[segment]) }
-    };
-    let mut totals: Vec<Vec<T>> = (0..sides.len() * count).into_par_iter().map(of_segment).collect();
-    let of_group = |totals: &mut [Vec<T>]| {
-        totals.reverse();
-        let mut starts = if causal { sums_before(totals) } else { sums_of_all(totals) };
+impl<T: Float> Side<'_, T> {
+    /// [`Self::starts`] of the sums over queries, of the segments after each.
+    fn starts_from_the_end(&self) -> Vec<Vec<T>> {
+        let (causal, segments) = (self.group.causal, &self.line.segments);
+        let totals = segments.par_iter().enumerate().rev();
+        let totals: Vec<Vec<T>> = totals
+            .map(|(at, times)| if causal && at == 0 { vec![T::ZERO; self.sums()] } else { self.sum_of_queries(times) })
+            .collect();
+        let mut starts = if causal { sums_before(&totals) } else { sums_of_all(&totals) };
         starts.reverse();
         starts
-    };
-    totals.chunks_mut(count).flat_map(of_group).collect()
-}
+    }
 
-impl<T: Float> Side<'_, T> {
     fn sum_of_queries(&self, times: &Range<usize>) -> Vec<T> {
         let (mut sums, mut room) = (vec![T::ZERO; self.sums()], Room::default());
-        chunks(times).rev().for_each(|times| self.add_queries(&self.line.queries(&times), &mut sums, &mut room));
+        self.chunks(times).rev().for_each(|times| self.add_queries(&self.line.queries(&times), &mut sums, &mut room));
         sums
     }
 
     fn add_queries(&self, queries: &Range<usize>, sums: &mut [T], room: &mut Room<T>) {
         for head in 0..self.group.shape.group() {
-            let rows = self.group.query_rows(head, queries);
-            let features = of_queries(self.map, rows, self.kernel.dim, &mut room.query_features);
             self.of_numerators(head, queries, &mut room.rows);
-            self.add_outer(sums, features, &room.rows);
+            let prepared = self.queries(head, queries, &mut room.queries);
+            let of_numerators = Matrix::row_major(&room.rows, self.columns());
+            self.features.add_to_sums(prepared, of_numerators, sums, &mut room.features);
         }
     }
 
@@ -95,14 +84,21 @@ impl<T: Float> Side<'_, T> {
     }
 
     /// `[queries, value_dim + 1]`: the gradient by numerators and denominator.
-    fn of_numerators(&self, head: usize, queries: &Range<usize>, out: &mut Vec<T>) {
-        let rows = self.all_rows(head, queries);
-        let of_output = self.of_output_rows(&rows).chunks_exact(self.columns() - 1);
-        out.clear();
-        for (scale, of_output) in self.scales[rows.clone()].iter().zip(of_output) {
-            out.extend(of_output.iter().map(|&of| scale.factor * of));
-            out.push(-scale.factor * scale.delta);
-        }
+    fn of_numerators(&self, head: usize, queries: &Range<usize>, out: &mut Scratch<T>) {
+        let (rows, width) = (self.all_rows(head, queries), self.columns() - 1);
+        let of_output = self.of_output_rows(&rows);
+        out.resize(rows.len() * (width + 1));
+        vectorised(
+            &mut out[..],
+            #[inline(always)]
+            |out: &mut [T]| {
+                let rows = out.chunks_exact_mut(width + 1).zip(&self.scales[rows.clone()]);
+                for ((out, &RowScale { factor, delta, .. }), of_output) in rows.zip(of_output.chunks_exact(width)) {
+                    out.iter_mut().zip(of_output).for_each(|(out, &of)| *out = factor * of);
+                    out[width] = -factor * delta;
+                }
+            },
+        );
     }
 
     /// From the first chunk on: the queries' gradients, and within chunks those of keys and values.
@@ -114,79 +110,71 @@ impl<T: Float> Side<'_, T> {
         [of_key_rows, of_values]: [&mut [T]; 2],
     ) {
         let (dim, value_dim) = (self.kernel.dim, self.columns() - 1);
-        let (mut room, mut block) = (Room::default(), BlockGradient::default());
+        let (mut room, mut key_room, mut block) = (Room::default(), KeyRoom::default(), BlockGradient::default());
         let (first_query, first_key) = (self.line.queries(times).start, self.line.keys(times).start);
-        for chunk in chunks(times) {
-            let (queries, keys) = (self.line.queries(&chunk), self.line.keys(&chunk));
-            let key_places = keys.start - first_key..keys.end - first_key;
+        for chunk in self.chunks(times) {
+            let (queries, places) = (self.line.queries(&chunk), self.line.keys(&chunk));
+            let keys = self.group.causal.then(|| self.keys(&places, &mut key_room));
+            let at_keys = places.start - first_key..places.end - first_key;
             for (head, of_rows) in of_queries_rows.iter_mut().enumerate() {
                 let of_rows = &mut of_rows[(queries.start - first_query) * dim..(queries.end - first_query) * dim];
-                self.of_queries_by_sums(head, &queries, sums, of_rows, &mut room);
-                if self.group.causal && !queries.is_empty() && !keys.is_empty() {
-                    let of_key_rows = &mut of_key_rows[key_places.start * dim..key_places.end * dim];
-                    let of_values = &mut of_values[key_places.start * value_dim..key_places.end * value_dim];
-                    self.within(head, [&queries, &keys], [of_rows, of_key_rows, of_values], &mut block, &mut room);
+                let Room { queries: query_room, rows, features, .. } = &mut room;
+                let prepared = self.queries(head, &queries, query_room);
+                self.of_numerators(head, &queries, rows);
+                let [of_numerators, sums] = [&rows[..], &*sums].map(|rows| Matrix::row_major(rows, self.columns()));
+                let query_rows = self.group.query_rows(head, &queries);
+                self.features.add_gradient([query_rows, prepared], of_numerators, sums, of_rows, features);
+                if let Some(keys) = keys.as_ref().filter(|_| !queries.is_empty() && !places.is_empty()) {
+                    let of_key_rows = &mut of_key_rows[at_keys.start * dim..at_keys.end * dim];
+                    let of_values = &mut of_values[at_keys.start * value_dim..at_keys.end * value_dim];
+                    self.within(head, &queries, prepared, keys, [of_rows, of_key_rows, of_values], &mut block);
                 }
             }
-            if self.group.causal && chunk.end < times.end {
-                self.add_keys(&keys, sums, &mut room);
+            if let Some(keys) = keys.filter(|_| chunk.end < times.end) {
+                self.features.add_to_sums(keys.prepared, keys.values, sums, &mut room.features);
             }
         }
-    }
-
-    fn of_queries_by_sums(
-        &self,
-        head: usize,
-        queries: &Range<usize>,
-        sums: &[T],
-        of_rows: &mut [T],
-        room: &mut Room<T>,
-    ) {
-        let rows = self.group.query_rows(head, queries);
-        self.of_numerators(head, queries, &mut room.rows);
-        scores(&mut room.weights, &room.rows, sums, self.columns());
-        let features = of_queries(self.map, rows, self.kernel.dim, &mut room.query_features);
-        self.map.add_gradient(rows, self.kernel.dim, features, &room.weights, of_rows);
     }
 
     /// The pairs within a chunk.
     fn within(
         &self,
         head: usize,
-        [queries, keys]: [&Range<usize>; 2],
+        queries: &Range<usize>,
+        prepared: &[T],
+        keys: &Keys<'_, T>,
         [of_query_rows, of_key_rows, of_values]: [&mut [T]; 3],
         gradient: &mut BlockGradient<T>,
-        room: &mut Room<T>,
     ) {
-        let (map, dim) = (&self.kernel.scores, self.kernel.dim);
         let rows = self.all_rows(head, queries);
-        let key_rows = self.group.key_rows(keys);
-        let query_rows = self.group.query_rows(head, queries);
+        let [query_features, key_features] = self.score_rows(head, queries, prepared, keys);
         let block = Block {
             queries: queries.clone(),
-            keys: keys.clone(),
+            keys: keys.places.clone(),
             head,
-            query_features: of_queries(map, query_rows, dim, &mut room.query_features),
-            key_features: of_keys(map, key_rows, dim, self.key_shift, &mut room.key_features),
+            query_features,
+            key_features,
             of_output: self.of_output_rows(&rows),
             scales: &self.scales[rows],
             of_values: true,
         };
-        let mut of_features = vec![T::ZERO; block.key_features.len()];
+        let mut of_features = vec![T::ZERO; key_features.len()];
         gradient.add(self.kernel, &self.group, &block, [of_query_rows, &mut of_features, of_values]);
-        map.add_gradient(key_rows, dim, block.key_features, &of_features, of_key_rows);
+        let key_rows = self.group.key_rows(&keys.places);
+        self.kernel.scores.add_gradient(key_rows, self.kernel.dim, key_features, &of_features, of_key_rows);
     }
 
     /// From the last chunk on: the gradients of keys and values by the queries of later chunks, or of all.
     fn backward_up(&self, times: &Range<usize>, sums: &mut [T], [of_key_rows, of_values]: [&mut [T]; 2]) {
         let (dim, value_dim) = (self.kernel.dim, self.columns() - 1);
-        let mut room = Room::default();
+        let (mut room, mut key_room) = (Room::default(), KeyRoom::default());
         let first_key = self.line.keys(times).start;
-        for chunk in chunks(times).rev() {
+        for chunk in self.chunks(times).rev() {
             let (queries, keys) = (self.line.queries(&chunk), self.line.keys(&chunk));
             let places = keys.start - first_key..keys.end - first_key;
             let of_key_rows = &mut of_key_rows[places.start * dim..places.end * dim];
             let of_values = &mut of_values[places.start * value_dim..places.end * value_dim];
+            let keys = self.keys(&keys, &mut key_room);
             self.of_keys_by_sums(&keys, sums, [of_key_rows, of_values], &mut room);
             if self.group.causal && chunk.start > times.start {
                 self.add_queries(&queries, sums, &mut room);
@@ -194,24 +182,13 @@ impl<T: Float> Side<'_, T> {
         }
     }
 
-    fn of_keys_by_sums(
-        &self,
-        keys: &Range<usize>,
-        sums: &[T],
-        [of_rows, of_values]: [&mut [T]; 2],
-        room: &mut Room<T>,
-    ) {
-        let (dim, value_dim) = (self.kernel.dim, self.columns() - 1);
-        let rows = self.group.key_rows(keys);
-        let features = of_keys(self.map, rows, dim, self.key_shift, &mut room.key_features);
-        self.values_with_ones(keys, &mut room.values);
-        scores(&mut room.weights, &room.values, sums, self.columns());
-        self.map.add_gradient(rows, dim, features, &room.weights, of_rows);
-        let to_values = Matrix::row_major(sums, self.columns()).some_columns(0, value_dim);
-        let features = Matrix::row_major(features, self.map.width(dim));
-        T::add_product(MatrixMut::row_major(&mut *of_values, value_dim), features, to_values);
-        for key in keys.clone().filter(|key| self.group.is_hidden(*key)) {
-            of_values[(key - keys.start) * value_dim..][..value_dim].fill(T::ZERO);
+    fn of_keys_by_sums(&self, keys: &Keys<'_, T>, sums: &[T], [of_rows, of_values]: [&mut [T]; 2], room: &mut Room<T>) {
+        let (rows, width) = (self.group.key_rows(&keys.places), self.columns() - 1);
+        let sums = Matrix::row_major(sums, self.columns());
+        self.features.add_gradient([rows, keys.prepared], keys.values, sums, of_rows, &mut room.features);
+        self.features.add_times_sums(keys.prepared, sums, [&mut *of_values, &mut []], &mut room.features);
+        for key in keys.places.clone().filter(|key| self.group.is_hidden(*key)) {
+            of_values[(key - keys.places.start) * width..][..width].fill(T::ZERO);
         }
     }
 }

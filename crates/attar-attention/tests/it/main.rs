@@ -4,6 +4,8 @@
 mod agreement;
 mod burn;
 mod cases;
+mod choice;
+mod hard;
 mod modules;
 mod slopes;
 mod state;

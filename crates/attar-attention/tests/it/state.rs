@@ -65,6 +65,66 @@ fn decoding_is_causal_attention() {
     }
 }
 
+/// Token by token through a long sequence, and on from anywhere in one step, what the causal form gives in `f64`.
+#[test]
+fn long_decoding_is_causal_attention() {
+    let shape = shape([1, 2, 1, 4096, 4096, 4, 3]);
+    let (single, double) = (Case::new(shape, Kind::Random, Hidden::None), Case::new(shape, Kind::Random, Hidden::None));
+    for similarity in [Similarity::QUADRATIC, Similarity::Elu] {
+        decode::<f32>(attention(similarity, true), &single, &widened(&single), 1e-5);
+        decode::<f64>(attention(similarity, true), &double, &double, 1e-12);
+    }
+}
+
+/// The same numbers in `f64`.
+fn widened(case: &Case<f32>) -> Case<f64> {
+    let wide = |values: &[f32]| values.iter().map(|value| f64::from(*value)).collect();
+    let [queries, keys, values, of_output] =
+        [&case.queries, &case.keys, &case.values, &case.of_output].map(|x| wide(x));
+    Case { shape: case.shape, queries, keys, values, of_output, hidden: case.hidden.clone() }
+}
+
+fn decode<T: Float>(attention: Attention, case: &Case<T>, reference: &Case<f64>, tolerance: f64) {
+    let (length, width) = (case.shape.queries, case.shape.value_dim);
+    let want = attention.forward(Form::Linear, &reference.inputs()).unwrap();
+    let size = reference.values.iter().fold(0.0, |size: f64, value| size.max(value.abs()));
+    let kappa = kappa(&attention, reference, &want.normaliser);
+    let compare = |first: usize, count: usize, got: &[T]| {
+        let rows = some(&want.output, length, width, first, count);
+        let kappa = some(&kappa, length, 1, first, count);
+        for (at, (got, want)) in got.iter().zip(&rows).enumerate() {
+            let error = (got.to_f64() - want).abs();
+            let least = tolerance * kappa[at / width] * size;
+            assert!(error <= least, "{:?}, from {first}, place {at}: {got:?} for {want}", attention.similarity);
+        }
+    };
+    let mut state = State::new(attention, case.shape).unwrap();
+    for at in 0..length {
+        if [1, 127, 128, 1000, 4000].contains(&at) {
+            compare(at, length - at, &step(&mut state.clone(), case, at, length - at));
+        }
+        compare(at, 1, &step(&mut state, case, at, 1));
+    }
+}
+
+/// How much the denominators of the quadratic kernel cancel; those of others are taken to be 1.
+fn kappa(attention: &Attention, case: &Case<f64>, denominators: &[f64]) -> Vec<f64> {
+    if attention.similarity != Similarity::QUADRATIC {
+        return vec![1.0; denominators.len()];
+    }
+    let squares = |rows: &[f64]| -> Vec<f64> {
+        rows.chunks_exact(case.shape.dim).map(|row| row.iter().map(|x| x * x).sum()).collect()
+    };
+    let keys = squares(&case.keys).into_iter().scan(0.0, |sum, square| {
+        *sum += square;
+        Some(*sum)
+    });
+    let queries = squares(&case.queries);
+    let sums: Vec<f64> = keys.collect();
+    let rows = queries.iter().zip(sums.iter().cycle()).zip(denominators);
+    rows.map(|((query, keys), denominator)| query * keys / denominator).collect()
+}
+
 #[test]
 fn what_has_no_state_is_refused() {
     let shape = shape([1, 1, 1, 2, 2, 3, 2]);
