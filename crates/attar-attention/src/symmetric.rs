@@ -113,3 +113,34 @@ pub(crate) fn add_gradient<T: Float>(
         },
     );
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All products of the lifted rows, block by block: `[products, rows]`.
+    fn all(lifted: &[f64], rows: usize, size: usize) -> Vec<f64> {
+        let (mut out, mut block) = (Vec::new(), Scratch::default());
+        for firsts in blocks(lifted.len() / rows, size) {
+            assert_eq!(out.len(), start(lifted.len() / rows, firsts.start) * rows);
+            products(lifted, rows, &firsts, &mut block);
+            out.extend_from_slice(&block);
+        }
+        out
+    }
+
+    #[test]
+    fn inner_products_are_squares_however_the_products_are_cut() {
+        for (dim, shift, size) in [(1, 0.0, 1), (5, 0.0, 4), (5, 0.7, 7), (9, 0.3, 100)] {
+            let values: Vec<f64> = (0..2 * dim).map(|at| (at as f64 * 0.7 + 0.2).sin()).collect();
+            let mut lifted = Scratch::default();
+            lift(&values, dim, [1.5, shift], &mut lifted);
+            let features = all(&lifted, 2, size);
+            assert_eq!(features.len(), 2 * width(lifted.len() / 2), "{dim} {shift}");
+            let (left, right) = values.split_at(dim);
+            let along: f64 = left.iter().zip(right).map(|(a, b)| 2.25 * a * b).sum::<f64>() + shift * shift;
+            let product: f64 = features.chunks_exact(2).map(|pair| pair[0] * pair[1]).sum();
+            assert!((product - along * along).abs() < 1e-13, "{dim} {shift}: {product} for {}", along * along);
+        }
+    }
+}
