@@ -6,6 +6,7 @@ use attar_linear::Components;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use crate::commands::attend::{FormName, SimilarityName};
 use crate::commands::certify::{NormalisationName, ObjectiveName};
 use crate::commands::pca::{SolverName, components};
 use crate::settings::{Settings, words};
@@ -122,6 +123,19 @@ Examples:
   attar certify runs/digits
   attar certify model.safetensors --data rows.npy --objective l2 --lambda 0.1 --normalisation per-entry")]
     Certify(Box<CertifyArgs>),
+    /// Attend from queries to keys, and show every step
+    ///
+    /// Reads rows of numbers from a JSON file, {"queries": [[...]], "keys": [[...]], "values": [[...]]}, perhaps with
+    /// "hidden": an array with true for each key that no query shall see. Prints scores, weights, denominators and
+    /// outputs, and of argmax the key that each query takes; in double precision. Nothing is written.
+    ///
+    /// Denominators are those of the definition, in every form. Kappa says how much one cancels: the sum of
+    /// |phi(q)||phi(k)| over it.
+    #[command(after_help = "\
+Examples:
+  attar attend small.json --similarity argmax
+  attar attend small.json --similarity polynomial --degree 4 --causal --json")]
+    Attend(AttendArgs),
     /// Judge the codes of a run again, on its own data or on other
     #[command(after_help = "\
 Examples:
@@ -295,6 +309,38 @@ pub(crate) struct CertifyArgs {
     pub(crate) scaling: Option<attar_data::Scaling>,
     #[command(flatten)]
     pub(crate) reading: Reading,
+}
+
+/// What `attend` takes.
+#[derive(Args, Debug)]
+pub(crate) struct AttendArgs {
+    /// JSON file with queries, keys and values
+    pub(crate) file: PathBuf,
+    /// How much a query attends to a key
+    #[arg(long, value_enum, default_value_t = SimilarityName::Softmax)]
+    pub(crate) similarity: SimilarityName,
+    /// softmax, polynomial, random: what q.k is multiplied by [default: 1 for polynomial, else one over the root of the
+    /// dimension]
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) scale: Option<f64>,
+    /// polynomial: what is added to the product [default: 0]
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) shift: Option<f64>,
+    /// polynomial: the exponent [default: 2]
+    #[arg(long, value_name = "N")]
+    pub(crate) degree: Option<u32>,
+    /// random: how many features, drawn from --seed [default: 256]
+    #[arg(long, value_name = "N")]
+    pub(crate) features: Option<usize>,
+    /// Let a query see only keys up to its own place; the last query sees all
+    #[arg(long)]
+    pub(crate) causal: bool,
+    /// Take a polynomial of both signs, whose denominators may cancel
+    #[arg(long)]
+    pub(crate) allow_signed: bool,
+    /// How it is computed; the result is the same but for rounding
+    #[arg(long, value_enum, default_value_t = FormName::Naive)]
+    pub(crate) form: FormName,
 }
 
 /// What `probe` takes.

@@ -5,11 +5,12 @@ use std::process::Stdio;
 
 use crate::{attar, fail, succeed};
 
-const COMMANDS: [&str; 17] = [
+const COMMANDS: [&str; 18] = [
     "",
     "train",
     "embed",
     "pca",
+    "attend",
     "certify",
     "reconstruct",
     "probe",
