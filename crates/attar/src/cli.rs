@@ -8,6 +8,7 @@ use clap_complete::Shell;
 
 use crate::commands::attend::{FormName, SimilarityName};
 use crate::commands::certify::{NormalisationName, ObjectiveName};
+use crate::commands::lab::Method;
 use crate::commands::pca::{SolverName, components};
 use crate::settings::{Settings, words};
 
@@ -164,7 +165,8 @@ Examples:
 Examples:
   attar lab autoencoders --only synthetic
   attar lab autoencoders --data-dir data --out runs/autoencoders
-  attar lab linear --only 1,2"
+  attar lab linear --only 1,2
+  attar lab attention --only 1,4"
     )]
     Lab(LabCommand),
     /// Print the completions of a shell
@@ -467,6 +469,37 @@ Examples:
         #[arg(long)]
         overwrite: bool,
     },
+    /// Attention: scales, argmax, finite outputs, the quadratic kernel, and what they cost
+    ///
+    /// Answers five questions by measurement: 1 mean and variance of scores and what a scale does, 2 argmax and what it
+    /// learns, 3 which similarities stay finite, 4 the quadratic kernel and its features, 5 time and memory by length. The
+    /// fifth takes as long as it may; its claims are of this machine. Exits with 1 if a claim fails.
+    #[command(after_help = "\
+Examples:
+  attar lab attention
+  attar lab attention --only 1,4 --out runs/kernels
+  attar lab attention --only 5 --budget 10")]
+    Attention(AttentionArgs),
+}
+
+/// What `lab attention` takes.
+#[derive(Args, Debug)]
+pub(crate) struct AttentionArgs {
+    /// Some of the questions alone, by number
+    #[arg(long, value_name = "N,...", value_delimiter = ',', value_parser = clap::value_parser!(u8).range(1..=5))]
+    pub(crate) only: Vec<u8>,
+    /// Time for question 5; with more of it the sequences get longer, up to 65,536
+    #[arg(long, value_name = "MINUTES", default_value_t = 1.5)]
+    pub(crate) budget: f64,
+    /// Replace what an earlier laboratory left in the folder
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+    /// Measure one method at one length and print it, for question 5, which starts a process for each
+    #[arg(long, value_enum, hide = true, requires = "length")]
+    pub(crate) measure: Option<Method>,
+    /// The length to measure
+    #[arg(long, hide = true, value_parser = at_least_one)]
+    pub(crate) length: Option<usize>,
 }
 
 /// A data set of `lab linear`.
@@ -581,5 +614,6 @@ mod tests {
         check("attar train digits --resume --overwrite");
         check("attar lab autoencoders --only digits");
         check("attar lab linear --only 9");
+        check("attar lab attention --only 6");
     }
 }

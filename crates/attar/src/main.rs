@@ -52,6 +52,7 @@ fn run(Cli { common, command }: Cli) -> Result<(), CliError> {
         Command::Lab(LabCommand::Linear { data, only, overwrite }) => {
             on_threads(threads, || commands::lab::linear(data, &only, overwrite, &common))
         }
+        Command::Lab(LabCommand::Attention(args)) => on_threads(threads, || commands::lab::attention(&args, &common)),
         Command::Completions { shell } => commands::completions::completions(shell),
         Command::Man => commands::completions::man(),
     }

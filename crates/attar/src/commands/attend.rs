@@ -52,7 +52,7 @@ pub(crate) fn run(args: &AttendArgs, common: &Common) -> Result<(), CliError> {
     let attended = Attended::new(&attention, form(args.form), &input)?;
     match common.json {
         true => print_json(&attended.json(args)),
-        false => attended.print(args, &input),
+        false => attended.print(args),
     }
 }
 
@@ -125,6 +125,12 @@ impl Attended {
     fn new(attention: &Attention, form: Form, input: &Input) -> Result<Self, CliError> {
         let inputs = input.inputs();
         let forward = attention.forward(form, &inputs)?;
+        if let Some(at) = forward.output.iter().position(|value| !value.is_finite()) {
+            let row = at / inputs.shape.value_dim;
+            return Err(CliError::input(format!(
+                "the output of `queries[{row}]` is not finite: its scores are too large"
+            )));
+        }
         let defined = naive::forward(attention, &inputs)?;
         let zero_rows = attention.check(form, &inputs)?.zero;
         let weights = weights(attention, form, &inputs)?;
@@ -169,7 +175,7 @@ impl Attended {
         all
     }
 
-    fn print(&self, args: &AttendArgs, input: &Input) -> Result<(), CliError> {
+    fn print(&self, args: &AttendArgs) -> Result<(), CliError> {
         let Shape { queries, keys, dim, value_dim, .. } = self.shape;
         print(&format!(
             "{} in {} form: {queries} x {dim} queries, {keys} x {dim} keys, {keys} x {value_dim} values{}\n\n",
@@ -187,11 +193,10 @@ impl Attended {
         print_columns(&self.row_table(args))?;
         print("\n")?;
         print_matrix("output", "value", &shown(&self.outputs))?;
-        if self.zero_rows > 0 && input.sees_all(args.causal) {
-            let what = if self.zero_rows == 1 { "row counts" } else { "rows count" };
-            print(&format!("The denominator of {} {what} as zero: the output is zero there.\n", self.zero_rows))?;
+        match self.zero_rows {
+            0 => Ok(()),
+            count => print(&format!("Zero rows, which see no key or whose denominator counts as zero: {count}\n")),
         }
-        Ok(())
     }
 
     /// A line for each query: what it takes, or what its weights were divided by.

@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use crate::{attar, fail, succeed};
 
-const COMMANDS: [&str; 18] = [
+const COMMANDS: [&str; 19] = [
     "",
     "train",
     "embed",
@@ -22,6 +22,7 @@ const COMMANDS: [&str; 18] = [
     "lab",
     "lab autoencoders",
     "lab linear",
+    "lab attention",
     "completions",
     "man",
 ];

@@ -86,12 +86,6 @@ impl Input {
             hidden: hidden.as_deref(),
         }
     }
-
-    /// Whether every query sees some key.
-    pub(super) fn sees_all(&self, causal: bool) -> bool {
-        let first = if causal { (self.keys.count + 1).saturating_sub(self.queries.count) } else { self.keys.count };
-        (0..first).any(|key| !self.hidden.as_ref().is_some_and(|hidden| hidden[key]))
-    }
 }
 
 /// What is wrong with a file, and what would help.
