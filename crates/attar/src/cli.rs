@@ -323,10 +323,10 @@ pub(crate) struct AttendArgs {
     pub(crate) similarity: SimilarityName,
     /// softmax, polynomial, random: what q.k is multiplied by [default: 1 for polynomial, else one over the root of the
     /// dimension]
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
     pub(crate) scale: Option<f64>,
     /// polynomial: what is added to the product [default: 0]
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
     pub(crate) shift: Option<f64>,
     /// polynomial: the exponent [default: 2]
     #[arg(long, value_name = "N")]
@@ -489,7 +489,7 @@ pub(crate) struct AttentionArgs {
     #[arg(long, value_name = "N,...", value_delimiter = ',', value_parser = clap::value_parser!(u8).range(1..=5))]
     pub(crate) only: Vec<u8>,
     /// Time for question 5; with more of it the sequences get longer, up to 65,536
-    #[arg(long, value_name = "MINUTES", default_value_t = 1.5)]
+    #[arg(long, value_name = "MINUTES", default_value_t = 1.5, allow_negative_numbers = true)]
     pub(crate) budget: f64,
     /// Replace what an earlier laboratory left in the folder
     #[arg(long)]

@@ -91,12 +91,13 @@ impl<'a> Folder<'a> {
     fn page(&self, answered: &[Answered], about: Vec<(String, String)>) -> Report {
         let mut sections: Vec<Section> = answered.iter().map(section).collect();
         sections.push(self.made(answered, about));
-        let all_hold = claims(answered).all(|claim| claim.holds);
         let count = claims(answered).count();
-        let verdict = Statement {
-            text: format!("{} {count} claims hold.", if all_hold { "All" } else { "Not all of" }),
-            verdict: if all_hold { Verdict::Good } else { Verdict::Bad },
+        let (text, verdict) = match claims(answered).filter(|claim| !claim.holds).count() {
+            _ if count == 0 => ("No claim was made.".to_owned(), Verdict::Neutral),
+            0 => (format!("All {count} claims hold."), Verdict::Good),
+            failed => (format!("{failed} of {count} claims fail."), Verdict::Bad),
         };
+        let verdict = Statement { text, verdict };
         Report { title: self.title.into(), subtitle: self.subtitle.into(), verdict: vec![verdict], sections }
     }
 
