@@ -50,6 +50,11 @@ pub(crate) fn run(args: &AttendArgs, common: &Common) -> Result<(), CliError> {
     let input = Input::read(&args.file)?;
     let attention = Attention { similarity, causal: args.causal, allow_signed: args.allow_signed };
     let attended = Attended::new(&attention, form(args.form), &input)?;
+    if let Some(row) = attended.outputs.iter().position(|row| row.iter().any(|value| !value.is_finite())) {
+        let file = args.file.display();
+        let message = format!("{file}: the output of `queries[{row}]` is not finite: its scores are too large");
+        return Err(CliError::input(message));
+    }
     match common.json {
         true => print_json(&attended.json(args)),
         false => attended.print(args),
@@ -125,12 +130,6 @@ impl Attended {
     fn new(attention: &Attention, form: Form, input: &Input) -> Result<Self, CliError> {
         let inputs = input.inputs();
         let forward = attention.forward(form, &inputs)?;
-        if let Some(at) = forward.output.iter().position(|value| !value.is_finite()) {
-            let row = at / inputs.shape.value_dim;
-            return Err(CliError::input(format!(
-                "the output of `queries[{row}]` is not finite: its scores are too large"
-            )));
-        }
         let defined = naive::forward(attention, &inputs)?;
         let zero_rows = attention.check(form, &inputs)?.zero;
         let weights = weights(attention, form, &inputs)?;

@@ -75,7 +75,7 @@ fn outside(output: &[f64], values: &[f64], width: usize) -> f64 {
         let low = -largest(of(values).iter().map(|value| -value)).max(0.0);
         largest(of(output).into_iter().map(|value| (value - high).max(low - value)))
     };
-    largest((0..width).map(of_column)).max(0.0)
+    largest((0..width).map(of_column).chain([0.0]))
 }
 
 /// A query orthogonal to every key, between two that are not.

@@ -93,7 +93,7 @@ fn of_gradients(seed: u64) -> Result<Vec<Claim>, CliError> {
     Ok(vec![
         Claim::near(
             "argmax: largest gradient by a query or key",
-            size(&plain.queries).max(size(&plain.keys)),
+            largest([size(&plain.queries), size(&plain.keys)]),
             0.0,
             0.0,
         ),

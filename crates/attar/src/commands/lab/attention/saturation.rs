@@ -4,7 +4,7 @@ use attar_attention::{Attention, Form, Inputs, Shape, Similarity};
 use attar_linear::mean_interval;
 use attar_report::{Axis, Block, Dash, Series, Spread};
 
-use super::arithmetic::{mean, median, norm, normals};
+use super::arithmetic::{largest, mean, median, norm, normals};
 use super::moments::DIMENSIONS;
 use crate::commands::lab::answer::{Claim, shown};
 use crate::commands::lab::figure::{dotted, line, lines, panel, table};
@@ -94,7 +94,7 @@ fn claims(effects: &[Vec<Effect>; 3]) -> Vec<Claim> {
         [first, .., last] => last.gradient[0] / first.gradient[0],
         _ => f64::NAN,
     };
-    let worst = root.iter().skip(1).map(|effect| (effect.entropy[0] - (uniform - 0.5)).abs()).fold(0.0, f64::max);
+    let worst = largest(root.iter().skip(1).map(|effect| (effect.entropy[0] - (uniform - 0.5)).abs()));
     let deficit = whole.last().map_or(f64::NAN, |effect| 2.0 * effect.dimension * (uniform - effect.entropy[0]));
     vec![
         Claim::at_most(
