@@ -264,6 +264,9 @@ fn laws() -> Block {
     let odd = ("q.k, (q.k)^3, ...", Similarity::Polynomial { scale: 1.0, shift: 0.0, degree: 3 });
     let row = |(name, similarity): &(&str, Similarity)| {
         let (sign, vanishes) = match similarity.positivity() {
+            Positivity::Strict if matches!(similarity, Similarity::Hard { .. }) => {
+                ("1 for one key, else 0", "only where no key is seen")
+            }
             Positivity::Strict => ("positive", "only where no key is seen"),
             Positivity::NonNegative => ("not negative", "where every key is orthogonal"),
             Positivity::Signed => ("both signs", "wherever it cancels: refused unless asked for"),

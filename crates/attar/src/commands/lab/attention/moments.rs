@@ -28,10 +28,13 @@ struct Law {
 }
 
 const LAWS: [Law; 3] = [
-    Law { name: "mu = 0, sigma = 1", mean: |_| 0.0, deviation: 1.0 },
-    Law { name: "all means 1/2, sigma = 1", mean: |_| 0.5, deviation: 1.0 },
-    Law { name: "uneven means, sigma = 0.7", mean: |at| 0.6 * (1.3 * at as f64).sin() - 0.1, deviation: 0.7 },
+    Law { name: "standard", mean: |_| 0.0, deviation: 1.0 },
+    Law { name: "means 1/2", mean: |_| 0.5, deviation: 1.0 },
+    Law { name: "uneven", mean: |at| 0.6 * (1.3 * at as f64).sin() - 0.1, deviation: 0.7 },
 ];
+
+const COMPONENTS: &str = "Components are standard normal, or of mean 1/2 and deviation 1, or of means that differ and \
+                          deviation 0.7.";
 
 /// A moment of the scores: sampled, with its standard error, and as derived.
 struct Moment {
@@ -131,7 +134,7 @@ fn variances(all: &[(Law, Vec<Sampled>)]) -> Block {
             line(format!("{}, derived", law.name), colour, Dash::Dashed, &of(sampled, |moment| moment.derived));
         [Series { spread: Spread::Bars { low, high }, ..dots }, derived]
     });
-    let caption = format!("{PAIRS} pairs each; bars are 95 % intervals.");
+    let caption = format!("{PAIRS} pairs each; bars are 95 % intervals. {COMPONENTS}");
     let axes = [Axis::log("d"), Axis::log("variance of q.k")];
     lines("Variance of a score", &caption, axes, vec![panel("", series.collect())])
 }
@@ -144,8 +147,10 @@ fn numbers(all: &[(Law, Vec<Sampled>)]) -> Block {
             first.into_iter().chain(of_mean).chain(of_variance).collect()
         })
     });
-    let columns = ["law", "d", "mean", "||mu||^2", "variance", "d sigma^4 + 2 sigma^2 ||mu||^2"];
-    let caption = format!("{PAIRS} pairs each, with 95 % intervals.");
+    let columns = ["components", "d", "mean", "derived", "variance", "derived"];
+    let caption = format!(
+        "{PAIRS} pairs each, with 95 % intervals, beside ||mu||^2 and d sigma^4 + 2 sigma^2 ||mu||^2. {COMPONENTS}"
+    );
     table("Moments of a score", &caption, &columns, rows.collect())
 }
 

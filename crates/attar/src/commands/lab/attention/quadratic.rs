@@ -229,15 +229,15 @@ fn comparison(rows: Vec<Vec<String>>) -> Block {
         "kernel",
         "D",
         "causal",
-        "largest kappa",
-        "kernel form: output",
-        "gradients",
-        "feature form: output",
-        "gradients",
+        "kappa",
+        "kernel: output",
+        "kernel: gradients",
+        "features: output",
+        "features: gradients",
     ];
     let caption = format!(
         "Largest differences from the definition in f64, over the largest value, with {LENGTH} queries and keys of \
-         normal components. Kappa is sum |phi(q)||phi(k)| over the denominator."
+         normal components. Kappa is the largest sum |phi(q)||phi(k)| over the denominator."
     );
     table("Kernel form and feature form", &caption, &columns, rows)
 }
