@@ -28,6 +28,14 @@ pub enum Error {
         /// Heads of keys and values.
         key_heads: usize,
     },
+    /// A tensor or a weight that does not fit the others.
+    #[error("expected {expected}, got {found}")]
+    Mismatch {
+        /// What fits.
+        expected: String,
+        /// What came.
+        found: String,
+    },
     /// A parameter of the similarity outside of its range.
     #[error("expected {what}, got {value}")]
     Parameter {

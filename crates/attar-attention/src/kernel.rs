@@ -52,6 +52,7 @@ impl<T: Float> Kernel<T> {
             Similarity::Hard { gradient: HardGradient::None } => (Map::Identity, Link::Identity, None),
             Similarity::Elu => (Map::Elu, Link::Identity, Some(Map::Elu)),
             Similarity::Relu => (Map::Relu, Link::Identity, Some(Map::Relu)),
+            Similarity::Product { .. } => (Map::Identity, Link::Identity, Some(Map::Identity)),
             Similarity::Random { features, seed, scale } => {
                 let projection = projection(features, dim, seed).into_iter().map(|w| number(f64::from(w))).collect();
                 let root = number(scale_or_default(scale, dim).sqrt());
@@ -76,6 +77,7 @@ impl<T: Float> Kernel<T> {
         let square = || row.iter().map(|x| x.to_f64() * x.to_f64()).sum::<f64>();
         match self.similarity {
             Similarity::Polynomial { scale, shift, degree } => (scale * square() + shift).powf(f64::from(degree) / 2.0),
+            Similarity::Product { .. } => square().sqrt(),
             Similarity::Relu => row.iter().map(|x| x.to_f64().max(0.0).powi(2)).sum::<f64>().sqrt(),
             _ => 0.0,
         }

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod attention;
+pub mod burn;
 mod denominator;
 mod error;
 mod kernel;

@@ -150,6 +150,7 @@ impl Law {
             Similarity::Polynomial { scale, shift, degree } => (scale * dot(q, k) + shift).powi(degree as i32),
             Similarity::Elu => q.iter().zip(k).map(|(q, k)| elu(*q) * elu(*k)).sum(),
             Similarity::Relu => q.iter().zip(k).map(|(q, k)| q.max(0.0) * k.max(0.0)).sum(),
+            Similarity::Product { .. } => dot(q, k),
             Similarity::Random { features, .. } => {
                 self.projection.chunks_exact(q.len()).map(|row| self.term(row, q, k)).sum::<f64>() / features as f64
             }
@@ -173,6 +174,7 @@ impl Law {
             }
             Similarity::Elu => q.iter().zip(k).map(|(q, k)| q.min(0.0).exp() * elu(*k)).collect(),
             Similarity::Relu => q.iter().zip(k).map(|(q, k)| if *q > 0.0 { k.max(0.0) } else { 0.0 }).collect(),
+            Similarity::Product { .. } => along(1.0),
             Similarity::Random { features, .. } => {
                 let mut slope = vec![0.0; q.len()];
                 for row in self.projection.chunks_exact(q.len()) {

@@ -25,6 +25,12 @@ pub enum Similarity {
     Elu,
     /// `phi(q).phi(k)` with `phi(x) = max(x, 0)`.
     Relu,
+    /// `q.k`, for a feature map of the user's own: queries and keys come as features already.
+    Product {
+        /// The signs that products of the features take, for which the caller answers. Sums of products that are
+        /// `Strict` are not looked over: with features of both signs their rows are what rounding leaves of them.
+        positivity: Positivity,
+    },
     /// Positive orthogonal random features, whose mean over seeds is the similarity of softmax (FAVOR+, Choromanski et
     /// al. 2021, lemma 1): the mean over the rows w of a random matrix of `exp(w.(q + k) - (|q|^2 + |k|^2) / 2)`, with
     /// q and k times the square root of `scale`.
@@ -76,6 +82,7 @@ impl Similarity {
     pub fn positivity(&self) -> Positivity {
         match self {
             Self::Softmax { .. } | Self::Elu | Self::Random { .. } | Self::Hard { .. } => Positivity::Strict,
+            Self::Product { positivity } => *positivity,
             Self::Polynomial { degree, .. } if degree % 2 == 1 => Positivity::Signed,
             Self::Polynomial { .. } | Self::Relu => Positivity::NonNegative,
         }
@@ -83,7 +90,11 @@ impl Similarity {
 
     /// Whether it is a product of finitely many features of query and key, as the linear and recurrent forms need.
     pub fn has_features(&self) -> bool {
-        matches!(self, Self::Elu | Self::Relu | Self::Random { .. } | Self::Polynomial { degree: 1 | 2, .. })
+        match self {
+            Self::Elu | Self::Relu | Self::Product { .. } | Self::Random { .. } => true,
+            Self::Polynomial { degree, .. } => *degree <= 2,
+            Self::Softmax { .. } | Self::Hard { .. } => false,
+        }
     }
 
     pub(crate) fn name(&self) -> &'static str {
@@ -92,6 +103,7 @@ impl Similarity {
             Self::Polynomial { .. } => "a polynomial of a degree above 2",
             Self::Elu => "elu + 1",
             Self::Relu => "relu",
+            Self::Product { .. } => "a product of features",
             Self::Random { .. } => "random features",
             Self::Hard { .. } => "hard attention",
         }

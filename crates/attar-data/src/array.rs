@@ -41,18 +41,22 @@ impl Shape {
         Ok(Shape { samples, features, layout })
     }
 
+    pub(crate) fn is_image(self) -> bool {
+        matches!(self.layout, Layout::Image { .. })
+    }
+
     /// A data set with this shape's schema and no labels.
     pub(crate) fn dataset(self, name: String, values: Values) -> Dataset {
-        let prefix = if matches!(self.layout, Layout::Image { .. }) { "pixel" } else { "feature" };
+        let prefix = if self.is_image() { "pixel" } else { "feature" };
         let schema = Schema::unnamed(self.layout, prefix, self.features);
         Dataset { name, schema, values, labels: None, ids: None, test_rows: None }
     }
 
     /// Bytes as pixels if this is an image, else as numbers.
     pub(crate) fn values_of_bytes(self, data: Vec<u8>) -> Values {
-        match self.layout {
-            Layout::Image { .. } => Values::Bytes(Bytes { features: self.features, data }),
-            _ => self.values_of_numbers(data.into_iter().map(f64::from)),
+        match self.is_image() {
+            true => Values::Bytes(Bytes { features: self.features, data }),
+            false => self.values_of_numbers(data.into_iter().map(f64::from)),
         }
     }
 

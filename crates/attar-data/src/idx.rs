@@ -6,12 +6,24 @@ use std::fs::File;
 use std::io::{BufReader, ErrorKind, Read};
 use std::path::Path;
 
+/// Bytes that are read from the disk at once.
+const READ_AT_ONCE: usize = 1 << 16;
+
 /// An array as its file has it.
 pub(crate) struct Idx {
     /// Sizes, outermost first.
     pub(crate) shape: Vec<usize>,
     kind: Kind,
     bytes: Vec<u8>,
+}
+
+/// What stands before the numbers.
+pub(crate) struct Header {
+    /// Sizes, outermost first.
+    pub(crate) shape: Vec<usize>,
+    /// Bytes that should follow.
+    pub(crate) promised: u128,
+    kind: Kind,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -49,9 +61,19 @@ impl Kind {
 
 /// Reads an IDX file, plain or gzip.
 pub(crate) fn open(path: &Path, gzip: bool) -> Result<Idx, Error> {
+    Idx::read(path, open_reader(path, gzip)?)
+}
+
+/// Reads the header of an IDX file, plain or gzip; the reader goes on with the numbers.
+pub(crate) fn open_header(path: &Path, gzip: bool) -> Result<(Header, impl Read + Send + use<>), Error> {
+    let mut reader = open_reader(path, gzip)?;
+    Ok((Header::read(path, &mut reader)?, reader))
+}
+
+fn open_reader(path: &Path, gzip: bool) -> Result<Box<dyn Read + Send>, Error> {
     let file = File::open(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
-    let file = BufReader::new(file);
-    if gzip { Idx::read(path, MultiGzDecoder::new(file)) } else { Idx::read(path, file) }
+    let file = BufReader::with_capacity(READ_AT_ONCE, file);
+    Ok(if gzip { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) })
 }
 
 /// Whether a file that begins with these bytes is IDX: two zeros, a known type, at least one dimension.
@@ -62,16 +84,12 @@ pub(crate) fn recognise(start: &[u8]) -> bool {
 impl Idx {
     /// Reads the whole array. Memory grows with what the reader gives, never with what the header promises.
     pub(crate) fn read(path: &Path, mut reader: impl Read) -> Result<Self, Error> {
-        let (kind, shape) = read_header(path, &mut reader)?;
-        let promised = shape.iter().try_fold(kind.size() as u128, |product, &size| product.checked_mul(size as u128));
-        let promised = promised.ok_or_else(|| header_error(path, "its sizes overflow"))?;
+        let header = Header::read(path, &mut reader)?;
         let mut bytes = Vec::new();
-        let limit = u64::try_from(promised).unwrap_or(u64::MAX).saturating_add(1);
+        let limit = u64::try_from(header.promised).unwrap_or(u64::MAX).saturating_add(1);
         let held = reader.take(limit).read_to_end(&mut bytes).map_err(|source| read_error(path, source))?;
-        if held as u128 != promised {
-            return Err(Error::IdxSize { path: path.to_owned(), promised, held: held as u64 });
-        }
-        Ok(Idx { shape, kind, bytes })
+        header.check_size(path, held as u64)?;
+        Ok(Idx { shape: header.shape, kind: header.kind, bytes })
     }
 
     /// The stored bytes if the numbers are unsigned bytes, else the array back.
@@ -98,15 +116,34 @@ impl Idx {
     }
 }
 
-fn read_header(path: &Path, reader: &mut impl Read) -> Result<(Kind, Vec<usize>), Error> {
-    let [zero, also_zero, code, rank] = read_array(path, reader)?;
-    let kind = Kind::of(code).filter(|_| (zero, also_zero) == (0, 0));
-    let kind = kind.ok_or_else(|| header_error(path, &format!("it begins with {zero:#x} {also_zero:#x} {code:#x}")))?;
-    if !(1..=8).contains(&rank) {
-        return Err(header_error(path, &format!("it declares {rank} dimensions, expected 1 to 8")));
+impl Header {
+    fn read(path: &Path, reader: &mut impl Read) -> Result<Self, Error> {
+        let [zero, also_zero, code, rank] = read_array(path, reader)?;
+        let kind = Kind::of(code).filter(|_| (zero, also_zero) == (0, 0));
+        let kind =
+            kind.ok_or_else(|| header_error(path, &format!("it begins with {zero:#x} {also_zero:#x} {code:#x}")))?;
+        if !(1..=8).contains(&rank) {
+            return Err(header_error(path, &format!("it declares {rank} dimensions, expected 1 to 8")));
+        }
+        let size = |_| Ok(u32::from_be_bytes(read_array(path, reader)?) as usize);
+        let shape = (0..rank).map(size).collect::<Result<Vec<_>, _>>()?;
+        let promised = shape.iter().try_fold(kind.size() as u128, |product, &size| product.checked_mul(size as u128));
+        let promised = promised.ok_or_else(|| header_error(path, "its sizes overflow"))?;
+        Ok(Self { shape, promised, kind })
     }
-    let shape = (0..rank).map(|_| Ok(u32::from_be_bytes(read_array(path, reader)?) as usize)).collect::<Result<_, _>>();
-    Ok((kind, shape?))
+
+    /// Whether the numbers are unsigned bytes.
+    pub(crate) fn is_bytes(&self) -> bool {
+        self.kind == Kind::U8
+    }
+
+    /// Refuses another number of bytes after the header than it promises.
+    pub(crate) fn check_size(&self, path: &Path, held: u64) -> Result<(), Error> {
+        match u128::from(held) == self.promised {
+            true => Ok(()),
+            false => Err(Error::IdxSize { path: path.to_owned(), promised: self.promised, held }),
+        }
+    }
 }
 
 fn read_array(path: &Path, reader: &mut impl Read) -> Result<[u8; 4], Error> {

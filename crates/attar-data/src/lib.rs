@@ -30,6 +30,7 @@ mod reading;
 mod table;
 
 mod array;
+mod arriving;
 mod idx;
 mod images;
 mod npy;
@@ -49,12 +50,13 @@ mod split;
 mod error;
 mod output;
 
+pub use arriving::{Parts, Unpacking};
 pub use budget::{Budget, label_budgets, parse_budgets};
 pub use catalogue::{Entry, Location, cache_folder, catalogue};
 pub use dataset::{Column, Dataset, Labels, Layout, Schema};
 pub use error::Error;
 pub use npy::Mapped;
-pub use open::{open, open_like};
+pub use open::{open, open_arriving, open_like};
 pub use options::{Categorical, Impute, ReadOptions};
 pub use output::{OutTable, write_table};
 pub use preprocessing::{Prepared, Preprocessing, Scaling};

@@ -11,7 +11,7 @@ pub(crate) fn settle_missing(mut dataset: Dataset, path: &Path, impute: Option<I
     let looked_at = match &dataset.values {
         Values::Memory(_) => true,
         Values::Mapped(mapped) => mapped.is_float(),
-        Values::Bytes(_) => false,
+        Values::Bytes(_) | Values::Arriving(_) => false,
     };
     if !looked_at {
         return Ok(dataset);
@@ -75,7 +75,7 @@ fn drop_rows(dataset: &mut Dataset, dropped: &[usize]) {
             matrix.data.truncate(kept.len() * features);
         }
         Values::Mapped(mapped) => Mapped::keep(mapped, kept),
-        Values::Bytes(_) => {}
+        Values::Bytes(_) | Values::Arriving(_) => {}
     }
 }
 

@@ -1,6 +1,7 @@
 //! Opens a source, whatever it is.
 
 use crate::array::{Shape, attach_labels};
+use crate::arriving::{self, Unpacking};
 use crate::columnar::Columnar;
 use crate::delimited::Delimited;
 use crate::idx::{self, Idx};
@@ -47,6 +48,23 @@ pub fn open_like(source: &str, options: &ReadOptions, schema: &Schema) -> Result
     conform(dataset, source, schema)
 }
 
+/// As [`open_like`], but where it can returns while the file is still being unpacked: images in a gzip IDX file.
+///
+/// # Errors
+/// As [`open_like`]; what is wrong further on in the file is said by [`Unpacking::finish`].
+pub fn open_arriving(source: &str, options: &ReadOptions, schema: &Schema) -> Result<(Dataset, Unpacking), Error> {
+    let path = Path::new(source);
+    let known = matches!(source, "digits" | "mnist" | "synthetic");
+    if known || !path.is_file() || !matches!(recognise(path)?, Format::Idx { gzip: true }) {
+        return Ok((open_like(source, options, schema)?, Unpacking::DONE));
+    }
+    refuse_columns(path, options, true)?;
+    match arriving::open(path, file_name(path))? {
+        None => Ok((open_like(source, options, schema)?, Unpacking::DONE)),
+        Some((dataset, unpacking)) => Ok((conform(with_labels_beside(dataset, path)?, source, schema)?, unpacking)),
+    }
+}
+
 fn open_as(source: &str, options: &ReadOptions, schema: Option<&Schema>) -> Result<Dataset, Error> {
     match source {
         "digits" => digits::digits(),
@@ -62,7 +80,7 @@ fn open_as(source: &str, options: &ReadOptions, schema: Option<&Schema>) -> Resu
 
 /// A path's data, missing values included.
 fn open_path(path: &Path, options: &ReadOptions, schema: Option<&Schema>) -> Result<Dataset, Error> {
-    let name = path.file_name().map_or_else(|| "data".to_owned(), |name| name.to_string_lossy().into_owned());
+    let name = file_name(path);
     if path.is_dir() {
         refuse_columns(path, options, true)?;
         return match mnist::is_mnist(path) {
@@ -89,6 +107,10 @@ fn open_path(path: &Path, options: &ReadOptions, schema: Option<&Schema>) -> Res
             read_table(&Table::Delimited(file), name, options, schema)
         }
     }
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().map_or_else(|| "data".to_owned(), |name| name.to_string_lossy().into_owned())
 }
 
 /// What has no named columns has no column of ids, and if `label` is set no column of labels.
@@ -159,8 +181,10 @@ fn read_npy(path: &Path, name: String, options: &ReadOptions) -> Result<Dataset,
 }
 
 fn read_idx(path: &Path, name: String, gzip: bool) -> Result<Dataset, Error> {
-    let idx = idx::open(path, gzip)?;
-    let dataset = idx_dataset(path, name, idx)?;
+    with_labels_beside(idx_dataset(path, name, idx::open(path, gzip)?)?, path)
+}
+
+fn with_labels_beside(dataset: Dataset, path: &Path) -> Result<Dataset, Error> {
     let Some(labels) = label_file(path) else { return Ok(dataset) };
     let gzip = matches!(recognise(&labels)?, Format::Idx { gzip: true });
     let numbers = idx::open(&labels, gzip)?.numbers().collect();

@@ -115,12 +115,14 @@ fn batch(table: &OutTable, start: usize, end: usize) -> Result<RecordBatch, arro
 }
 
 fn write_npy(file: &mut NamedTempFile, table: &OutTable, rows: usize) -> std::io::Result<()> {
-    let mut out = BufWriter::new(file.as_file_mut());
-    out.write_all(&npy_header(&format!("({rows}, {})", table.names.len())))?;
-    for value in table.values {
-        out.write_all(&value.to_le_bytes())?;
+    file.write_all(&npy_header(&format!("({rows}, {})", table.names.len())))?;
+    let mut bytes = Vec::new();
+    for values in table.values.chunks(BLOCK_ROWS * table.names.len()) {
+        bytes.clear();
+        bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+        file.write_all(&bytes)?;
     }
-    out.flush()
+    Ok(())
 }
 
 /// Version 1.0, padded with spaces so that the numbers begin at a multiple of 64 bytes.

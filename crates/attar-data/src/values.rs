@@ -1,5 +1,6 @@
 //! The numbers of a data set, `[samples, features]`, wherever they lie.
 
+use crate::arriving::Parts;
 use crate::npy::Mapped;
 use sha2::{Digest, Sha256};
 
@@ -29,6 +30,8 @@ pub enum Values {
     Memory(Matrix),
     /// Pixels in memory.
     Bytes(Bytes),
+    /// Pixels that are still being unpacked; those that never come are 0, see [`crate::Unpacking::finish`].
+    Arriving(Parts),
     /// Rows of a memory-mapped NPY file, copied only when they are read.
     Mapped(Mapped),
 }
@@ -39,6 +42,7 @@ impl Values {
         match self {
             Values::Memory(matrix) => rows_of(matrix.data.len(), matrix.features),
             Values::Bytes(bytes) => rows_of(bytes.data.len(), bytes.features),
+            Values::Arriving(parts) => parts.samples,
             Values::Mapped(mapped) => mapped.samples(),
         }
     }
@@ -48,6 +52,7 @@ impl Values {
         match self {
             Values::Memory(matrix) => matrix.features,
             Values::Bytes(bytes) => bytes.features,
+            Values::Arriving(parts) => parts.features,
             Values::Mapped(mapped) => mapped.features(),
         }
     }
@@ -71,13 +76,19 @@ impl Values {
         let range = row * out.len()..(row + 1) * out.len();
         match self {
             Values::Memory(matrix) => out.copy_from_slice(&matrix.data[range]),
-            Values::Bytes(bytes) => {
-                for (out, &byte) in out.iter_mut().zip(&bytes.data[range]) {
-                    *out = f32::from(byte) / 255.0;
-                }
-            }
+            Values::Bytes(bytes) => copy_pixels(&bytes.data[range], out),
+            Values::Arriving(parts) => match parts.row(row) {
+                Some(bytes) => copy_pixels(bytes, out),
+                None => out.fill(0.0),
+            },
             Values::Mapped(mapped) => mapped.read_row(row, out),
         }
+    }
+}
+
+fn copy_pixels(bytes: &[u8], out: &mut [f32]) {
+    for (out, &byte) in out.iter_mut().zip(bytes) {
+        *out = f32::from(byte) / 255.0;
     }
 }
 
@@ -101,6 +112,10 @@ impl Values {
             Values::Bytes(bytes) => {
                 hash.update(b"u8");
                 hash.update(&bytes.data);
+            }
+            Values::Arriving(parts) => {
+                hash.update(b"u8");
+                parts.all().for_each(|bytes| hash.update(bytes));
             }
             Values::Mapped(mapped) => {
                 hash.update(b"npy");

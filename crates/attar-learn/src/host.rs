@@ -3,8 +3,9 @@
 //! [`crate::train`] takes it where [`HostLayers::of`] finds such parameters and Burn's autodiff otherwise; the two
 //! agree.
 
+use attar_data::Prepared;
 use attar_ops::network::{self, Dense, DenseGradient, Target};
-use attar_ops::{Activation, Buffers, Precision};
+use attar_ops::{Activation, Buffers, Matrix, Panels, Precision};
 use burn::backend::flex::{Flex, FlexTensor};
 use burn::module::ParamId;
 use burn::nn::Linear;
@@ -50,8 +51,65 @@ impl HostLayers {
         network::forward(&layers, input, samples, buffers)
     }
 
+    /// Made ready for many rows of data, whose zeros are left out where they are many.
+    pub(crate) fn for_many(&self) -> ForMany<'_> {
+        let layers = self.dense(Precision::Full);
+        let panels = layers.first().map(|first| Panels::new(Matrix::row_major(first.weight, first.outputs)));
+        ForMany { layers, panels }
+    }
+
     fn dense(&self, precision: Precision) -> Vec<Dense<'_, f32>> {
         self.0.iter().map(|layer| layer.dense(precision)).collect()
+    }
+}
+
+/// Layers made ready for many rows of data.
+pub(crate) struct ForMany<'a> {
+    layers: Vec<Dense<'a, f32>>,
+    /// The first layer's weight.
+    panels: Option<Panels>,
+}
+
+/// Rows that go through the first layer as they are read, while they lie near to the processor.
+const ROWS_AT_ONCE: usize = 32;
+
+impl ForMany<'_> {
+    /// The output `[rows, outputs of the last layer]`.
+    pub(crate) fn forward(&self, data: &Prepared, rows: &[usize], buffers: &mut Buffers<f32>) -> Vec<f32> {
+        let Some((first, others)) = self.layers.split_first() else { return Vec::new() };
+        let Some(hidden) = self.first_of_sparse(data, rows, buffers) else {
+            let mut input = buffers.take(rows.len() * first.inputs);
+            data.read(rows, &mut input);
+            let output = network::forward(&self.layers, &input, rows.len(), buffers);
+            buffers.give(input);
+            return output;
+        };
+        if others.is_empty() {
+            return hidden;
+        }
+        let output = network::forward(others, &hidden, rows.len(), buffers);
+        buffers.give(hidden);
+        output
+    }
+
+    /// The first layer's output, if the first rows have zeros enough.
+    fn first_of_sparse(&self, data: &Prepared, rows: &[usize], buffers: &mut Buffers<f32>) -> Option<Vec<f32>> {
+        let (first, panels) = (self.layers.first()?, self.panels.as_ref()?);
+        let mut input = buffers.take(rows.len().min(ROWS_AT_ONCE) * first.inputs);
+        data.read(&rows[..rows.len().min(ROWS_AT_ONCE)], &mut input);
+        if !panels.pays_for(&input) {
+            buffers.give(input);
+            return None;
+        }
+        let mut output = buffers.take(rows.len() * first.outputs);
+        for (rows, output) in rows.chunks(ROWS_AT_ONCE).zip(output.chunks_mut(ROWS_AT_ONCE * first.outputs)) {
+            let input = &mut input[..rows.len() * first.inputs];
+            data.read(rows, input);
+            panels.product(output, input);
+        }
+        buffers.give(input);
+        first.activation.add_bias_and_apply(&mut output, first.bias, &mut []);
+        Some(output)
     }
 }
 

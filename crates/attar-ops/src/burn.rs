@@ -11,7 +11,7 @@ mod host;
 mod plain;
 #[cfg(test)]
 mod tests;
-mod values;
+pub mod values;
 
 use burn::backend::Dispatch;
 use burn::tensor::{DType, Device, Int, Tensor};
@@ -130,8 +130,8 @@ pub fn layer_norm<const D: usize>(input: Tensor<D>, gamma: Tensor<1>, beta: Tens
     }
 }
 
-/// The kind of number, if it is one that the operations here take, in the host's memory.
-fn on_host<const D: usize>(tensor: &Tensor<D>) -> Option<DType> {
+/// The tensor's kind of number, where it is one that the operations here take, in the host's memory: `f32` or `f64`.
+pub fn on_host<const D: usize>(tensor: &Tensor<D>) -> Option<DType> {
     let dtype = tensor.dtype();
     // Burn's devices are equal whether autodiff follows them or not.
     (tensor.device() == Device::flex() && matches!(dtype, DType::F32 | DType::F64)).then_some(dtype)

@@ -17,6 +17,7 @@ mod normal;
 mod optimizer;
 mod product;
 mod reduce;
+mod sparse;
 mod threads;
 mod vectorised;
 
@@ -32,5 +33,6 @@ pub use normal::{NORMALS, standard_normals};
 pub use optimizer::{Averages, Parameter, SquaredNorms, Update};
 pub use product::{Precision, product};
 pub use reduce::{column_sums, largest, sum, sum_of_products};
+pub use sparse::Panels;
 pub use threads::awake;
 pub use vectorised::vectorised;

@@ -4,7 +4,7 @@
 //! there are inputs, outputs and samples, it is cheaper to multiply the weights first; the result is the same but for
 //! rounding.
 
-use crate::loss::squared_error;
+use crate::loss::squared_error_with_bias;
 use crate::network::{Dense, DenseGradient, Target};
 use crate::{Activation, Buffers, Float, Matrix, Precision, column_sums, product};
 
@@ -44,6 +44,13 @@ impl<'a, T: Float> LinearPair<'a, T> {
 
     /// `X (W1 W2) + (b1 W2 + b2)`.
     pub(crate) fn forward(&self, input: &[T], samples: usize, buffers: &mut Buffers<T>) -> Vec<T> {
+        let (mut output, bias) = self.output_and_bias(input, samples, buffers);
+        Activation::Identity.add_bias_and_apply(&mut output, Some(&bias), &mut []);
+        buffers.give(bias);
+        output
+    }
+
+    fn output_and_bias(&self, input: &[T], samples: usize, buffers: &mut Buffers<T>) -> (Vec<T>, Vec<T>) {
         let [inputs, inner, outputs] = self.widths();
         let mut map = buffers.take(inputs * outputs);
         multiply(&mut map, self.first.weight(), self.second.weight());
@@ -54,10 +61,8 @@ impl<'a, T: Float> LinearPair<'a, T> {
         }
         let mut output = buffers.take(samples * outputs);
         multiply(&mut output, Matrix::row_major(input, inputs), Matrix::row_major(&map, outputs));
-        Activation::Identity.add_bias_and_apply(&mut output, Some(&bias), &mut []);
         buffers.give(map);
-        buffers.give(bias);
-        output
+        (output, bias)
     }
 
     /// The target's squared error and the gradients of both layers.
@@ -71,8 +76,9 @@ impl<'a, T: Float> LinearPair<'a, T> {
         buffers: &mut Buffers<T>,
     ) -> (f64, Vec<DenseGradient<T>>) {
         let [inputs, inner, outputs] = self.widths();
-        let mut gradient = self.forward(input, samples, buffers);
-        let loss = squared_error(&mut gradient, target);
+        let (mut gradient, bias) = self.output_and_bias(input, samples, buffers);
+        let loss = squared_error_with_bias(&mut gradient, Some(&bias), target);
+        buffers.give(bias);
         let mut of_map = buffers.take(inputs * outputs);
         multiply(&mut of_map, Matrix::row_major(input, inputs).transposed(), Matrix::row_major(&gradient, outputs));
         let of_first = [buffers.take(inputs * inner), buffers.take(inner)];

@@ -15,26 +15,39 @@ const RUN: usize = 1024;
 ///
 /// The loss is `scale * sum of weight * (output - target)^2`.
 pub fn squared_error<T: Float>(output: &mut [T], target: &Target<'_, T>) -> f64 {
+    squared_error_with_bias(output, None, target)
+}
+
+/// The same for `output` plus a bias on each of its rows, which are as long as the bias.
+pub(crate) fn squared_error_with_bias<T: Float>(output: &mut [T], bias: Option<&[T]>, target: &Target<'_, T>) -> f64 {
+    let bias = bias.unwrap_or_default();
+    let width = bias.len().max(1);
+    let block = (BLOCK / width).max(1) * width;
     let factor = T::from_f64(2.0 * target.scale);
+    let blocks = output.par_chunks_mut(block).zip(target.values.par_chunks(block));
     let sums: Vec<f64> = match target.weight {
-        None => {
-            let blocks = output.par_chunks_mut(BLOCK).zip(target.values.par_chunks(BLOCK));
-            blocks.map(|(output, target)| unweighted(output, target, factor)).collect()
-        }
+        None => blocks.map(|(output, target)| unweighted(output, bias, target, factor)).collect(),
         Some(weight) => {
-            let blocks =
-                output.par_chunks_mut(BLOCK).zip(target.values.par_chunks(BLOCK)).zip(weight.par_chunks(BLOCK));
-            blocks.map(|((output, target), weight)| weighted(output, target, weight, factor)).collect()
+            let blocks = blocks.zip(weight.par_chunks(block));
+            blocks.map(|((output, target), weight)| weighted(output, bias, target, weight, factor)).collect()
         }
     };
     sums.into_iter().sum::<f64>() * target.scale
 }
 
-fn unweighted<T: Float>(output: &mut [T], target: &[T], factor: T) -> f64 {
+#[inline(always)]
+fn add_to_rows<T: Float>(output: &mut [T], bias: &[T]) {
+    for row in output.chunks_mut(bias.len().max(1)) {
+        row.iter_mut().zip(bias).for_each(|(output, &bias)| *output += bias);
+    }
+}
+
+fn unweighted<T: Float>(output: &mut [T], bias: &[T], target: &[T], factor: T) -> f64 {
     vectorised(
         output,
         #[inline(always)]
         |output: &mut [T]| {
+            add_to_rows(output, bias);
             let mut sum = 0.0;
             for (output, target) in output.chunks_mut(RUN).zip(target.chunks(RUN)) {
                 for (output, &target) in output.iter_mut().zip(target) {
@@ -50,11 +63,12 @@ fn unweighted<T: Float>(output: &mut [T], target: &[T], factor: T) -> f64 {
     )
 }
 
-fn weighted<T: Float>(output: &mut [T], target: &[T], weight: &[T], factor: T) -> f64 {
+fn weighted<T: Float>(output: &mut [T], bias: &[T], target: &[T], weight: &[T], factor: T) -> f64 {
     vectorised(
         output,
         #[inline(always)]
         |output: &mut [T]| {
+            add_to_rows(output, bias);
             let mut errors = [T::ZERO; RUN];
             let mut sum = 0.0;
             for ((output, target), weight) in output.chunks_mut(RUN).zip(target.chunks(RUN)).zip(weight.chunks(RUN)) {

@@ -1,7 +1,7 @@
 //! A chain of dense layers as one operation: loss and every gradient in one pass down and one pass up, without a graph.
 
 use crate::linear_pair::LinearPair;
-use crate::loss::squared_error;
+use crate::loss::squared_error_with_bias;
 use crate::product::SHARED_FROM;
 use crate::reduce::column_sums;
 use crate::{Activation, Buffers, Float, Matrix, Precision, product};
@@ -46,6 +46,11 @@ pub struct Target<'a, T> {
 impl<'a, T: Float> Dense<'a, T> {
     pub(crate) fn weight(&self) -> Matrix<'a, T> {
         Matrix::row_major(self.weight, self.outputs)
+    }
+
+    /// The bias, if it can be added to the output whenever that is gone through next.
+    fn late_bias(&self) -> Option<&'a [T]> {
+        self.bias.filter(|_| self.activation == Activation::Identity)
     }
 
     /// The output `[samples, outputs]` for the input `[samples, inputs]`; `slopes` as in
@@ -113,13 +118,13 @@ pub(crate) fn layer_by_layer<T: Float>(
 ) -> (f64, Vec<DenseGradient<T>>) {
     let mut passes = Passes::down(layers, input, samples, buffers);
     let mut gradient = passes.outputs.pop().unwrap_or_default();
-    let loss = squared_error(&mut gradient, target);
+    let loss = squared_error_with_bias(&mut gradient, layers.last().and_then(Dense::late_bias), target);
     let gradients = passes.up(layers, gradient, buffers);
     passes.give(buffers);
     (loss, gradients)
 }
 
-/// What the pass down leaves for the pass up.
+/// What the pass down leaves for the pass up; the last output is without [`Dense::late_bias`].
 struct Passes<'a, T> {
     input: &'a [T],
     samples: usize,
@@ -135,6 +140,8 @@ impl<'a, T: Float> Passes<'a, T> {
         for (index, layer) in layers.iter().enumerate() {
             let mut output = buffers.take(samples * layer.outputs);
             let mut slopes = buffers.take(if layer.activation.keeps_slopes() { output.len() } else { 0 });
+            let last = index + 1 == layers.len() && layer.late_bias().is_some();
+            let layer = Dense { bias: layer.bias.filter(|_| !last), ..*layer };
             layer.forward(passes.input_of(index), &mut output, &mut slopes);
             passes.outputs.push(output);
             passes.slopes.push(slopes);

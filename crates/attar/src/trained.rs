@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use attar_data::{Prepared, Preprocessing, ReadOptions, Schema, open_like};
+use attar_data::{Dataset, Prepared, Preprocessing, ReadOptions, Schema, Unpacking, open_arriving, open_like};
 use attar_learn::config::Activation;
 use attar_learn::{Autoencoder, RunFolder, model_file, write_atomically};
 use burn::tensor::Device;
@@ -71,7 +71,28 @@ impl Trained {
     /// # Errors
     /// Whatever is wrong with the data; columns other than those of the training data.
     pub(crate) fn read(&self, data: &str, reading: &Reading, common: &Common) -> Result<Prepared, CliError> {
-        let options = ReadOptions {
+        let dataset = open_like(data, &self.read_options(reading, common), &self.preparation.schema)?;
+        Ok(self.prepared(dataset))
+    }
+
+    /// As [`Self::read`], but rows may still be on their way: [`Unpacking::finish`] says whether all of them came.
+    pub(crate) fn read_arriving(
+        &self,
+        data: &str,
+        reading: &Reading,
+        common: &Common,
+    ) -> Result<(Prepared, Unpacking), CliError> {
+        let options = self.read_options(reading, common);
+        let (dataset, unpacking) = open_arriving(data, &options, &self.preparation.schema)?;
+        Ok((self.prepared(dataset), unpacking))
+    }
+
+    fn prepared(&self, dataset: Dataset) -> Prepared {
+        Prepared { dataset, preprocessing: self.preparation.preprocessing.clone() }
+    }
+
+    fn read_options(&self, reading: &Reading, common: &Common) -> ReadOptions {
+        ReadOptions {
             label_column: reading.label_column.clone(),
             id_column: reading.id_column.clone(),
             header: reading.header,
@@ -79,9 +100,7 @@ impl Trained {
             categorical: self.settings.categorical,
             data_dir: common.data_dir.clone().or_else(|| self.settings.data_dir.clone()),
             seed: common.seed.unwrap_or(self.settings.seed()),
-        };
-        let dataset = open_like(data, &options, &self.preparation.schema)?;
-        Ok(Prepared { dataset, preprocessing: self.preparation.preprocessing.clone() })
+        }
     }
 
     /// The run's settings, with the folder of known data sets that was typed now.

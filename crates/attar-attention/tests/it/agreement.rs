@@ -1,6 +1,6 @@
 //! Every form and similarity, causal and not, with hidden keys and without, in both types.
 
-use attar_attention::{Attention, Form, Similarity, naive};
+use attar_attention::{Attention, Form, Gradients, Similarity, naive};
 use attar_ops::Float;
 
 use crate::cases::{Case, HIDDEN, Hidden, KINDS, Kind, SHAPES, SIMILARITIES, attention, shape};
@@ -16,13 +16,28 @@ struct Compared<'a, T> {
     kappa: &'a [f64],
 }
 
+/// What errors may be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tolerance {
+    /// To what rounding is relative to.
+    pub(crate) relative: f64,
+    /// Absolute: smaller ones are none.
+    pub(crate) smallest: f64,
+}
+
+impl Tolerance {
+    pub(crate) fn of<T: Float>(relative: f64) -> Self {
+        // A weight of `f32` is never below e^-87, about the smallest number: errors of 1e-35 are none.
+        Self { relative, smallest: T::MIN_POSITIVE.to_f64() * 1e3 }
+    }
+}
+
 impl<T: Float> Compared<'_, T> {
     /// Row by row: the norm of the error to the norm of the size times kappa. Returns the largest, over the tolerance.
-    fn check(&self, tolerance: f64, case: &str) -> f64 {
+    fn check(&self, Tolerance { relative: tolerance, smallest }: Tolerance, case: &str) -> f64 {
         let Self { name, got, want, size, width, kappa } = self;
         assert_eq!(got.len(), want.len(), "{case}: {name}");
-        // A weight of `f32` is never below e^-87, about the smallest number: errors of 1e-35 are none.
-        let least = T::MIN_POSITIVE.to_f64() * 1e3 / tolerance;
+        let least = smallest / tolerance;
         let mut worst: f64 = 0.0;
         for row in 0..want.len() / width {
             let places = row * width..(row + 1) * width;
@@ -39,23 +54,36 @@ impl<T: Float> Compared<'_, T> {
 
 fn check<T: Float>(attention: &Attention, form: Form, case: &Case<T>, tolerance: f64, words: &str) -> f64 {
     let inputs = case.inputs();
-    let want = naive::forward(attention, &inputs).unwrap();
-    let gradients = naive::backward(attention, &inputs, &case.of_output).unwrap();
-    let sizes = naive::sizes(attention, &inputs, &case.of_output).unwrap();
     let got = attention.forward(form, &inputs).unwrap();
     let back = attention.backward(&inputs, &got, &case.of_output).unwrap();
+    compare(attention, case, &got.output, &back, Tolerance::of::<T>(tolerance), words)
+}
+
+/// Output and gradients against the definition. Returns the largest error, over the tolerance.
+pub(crate) fn compare<T: Float>(
+    attention: &Attention,
+    case: &Case<T>,
+    output: &[T],
+    gradients: &Gradients<T>,
+    tolerance: Tolerance,
+    words: &str,
+) -> f64 {
+    let inputs = case.inputs();
+    let want = naive::forward(attention, &inputs).unwrap();
+    let want_back = naive::backward(attention, &inputs, &case.of_output).unwrap();
+    let sizes = naive::sizes(attention, &inputs, &case.of_output).unwrap();
     // Rows that count as zero are zero in every form.
     let kappa: Vec<f64> = want.kappa.iter().map(|kappa| if kappa.is_finite() { *kappa } else { 1.0 }).collect();
     let largest = [kappa.iter().copied().fold(1.0, f64::max)];
     let (dim, value_dim) = (case.shape.dim, case.shape.value_dim);
     let compared = |name, got, want, size, width, kappa| Compared { name, got, want, size, width, kappa };
-    let [of_queries, of_keys, of_values] = [&gradients.queries, &gradients.keys, &gradients.values];
+    let [of_queries, of_keys, of_values] = [&want_back.queries, &want_back.keys, &want_back.values];
     let size = &sizes.gradients;
     [
-        compared("output", &got.output[..], &want.output[..], &sizes.output[..], value_dim, &kappa[..]),
-        compared("gradient of queries", &back.queries, of_queries, &size.queries, dim, &kappa),
-        compared("gradient of keys", &back.keys, of_keys, &size.keys, dim, &largest),
-        compared("gradient of values", &back.values, of_values, &size.values, value_dim, &largest),
+        compared("output", output, &want.output[..], &sizes.output[..], value_dim, &kappa[..]),
+        compared("gradient of queries", &gradients.queries, of_queries, &size.queries, dim, &kappa),
+        compared("gradient of keys", &gradients.keys, of_keys, &size.keys, dim, &largest),
+        compared("gradient of values", &gradients.values, of_values, &size.values, value_dim, &largest),
     ]
     .iter()
     .map(|compared| compared.check(tolerance, words))
@@ -76,7 +104,7 @@ fn check_all<T: Float>(tolerance: f64) {
         }
     }
     println!("{checked} cases, largest error {worst:.3} of the tolerance");
-    assert_eq!(checked, (SIMILARITIES.len() + 6) * combinations().len());
+    assert_eq!(checked, (SIMILARITIES.len() + 7) * combinations().len());
 }
 
 fn forms(similarity: Similarity) -> Vec<Form> {

@@ -1,12 +1,12 @@
 //! Cases as data: similarities, shapes, and inputs that are random, adversarial or degenerate.
 
-use attar_attention::{Attention, HardGradient, Inputs, Shape, Similarity};
+use attar_attention::{Attention, HardGradient, Inputs, Positivity, Shape, Similarity};
 use attar_ops::Float;
 
 pub(crate) const STRAIGHT_THROUGH: Similarity =
     Similarity::Hard { gradient: HardGradient::StraightThrough { scale: None } };
 
-pub(crate) const SIMILARITIES: [Similarity; 12] = [
+pub(crate) const SIMILARITIES: [Similarity; 13] = [
     Similarity::Softmax { scale: None },
     Similarity::Softmax { scale: Some(0.7) },
     Similarity::QUADRATIC,
@@ -16,6 +16,7 @@ pub(crate) const SIMILARITIES: [Similarity; 12] = [
     Similarity::Polynomial { scale: 0.7, shift: 1.0, degree: 3 },
     Similarity::Elu,
     Similarity::Relu,
+    Similarity::Product { positivity: Positivity::Signed },
     Similarity::Random { features: 24, seed: 5, scale: None },
     Similarity::Hard { gradient: HardGradient::None },
     STRAIGHT_THROUGH,

@@ -52,7 +52,7 @@ fn check<T: Float>(attention: Attention, case: &Case<T>, steps: &[usize], tolera
 #[test]
 fn decoding_is_causal_attention() {
     let features: Vec<Similarity> = SIMILARITIES.into_iter().filter(Similarity::has_features).collect();
-    assert_eq!(features.len(), 6);
+    assert_eq!(features.len(), 7);
     for similarity in features {
         for (kind, hidden) in [(Kind::Large, Hidden::None), (Kind::Zeros, Hidden::Some)] {
             let shape = shape([2, 4, 2, 140, 140, 4, 3]);

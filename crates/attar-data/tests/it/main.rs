@@ -7,6 +7,7 @@
     reason = "in a test's helpers, a panic is a failed test"
 )]
 
+mod arriving;
 mod bad_input;
 mod damage;
 mod fetching;

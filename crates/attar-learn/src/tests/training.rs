@@ -1,7 +1,7 @@
 //! The loop, its optimizers, checkpoints and files, on small asymmetric data.
 
 use attar_data::random::{Purpose, stream};
-use attar_data::{Dataset, Layout, Matrix, Prepared, Preprocessing, Schema, Split, Values};
+use attar_data::{Dataset, Layout, Matrix, Prepared, Preprocessing, Scaling, Schema, Split, Values};
 use attar_ops::{Buffers, Precision};
 use burn::module::Module;
 use burn::optim::momentum::MomentumConfig;
@@ -14,7 +14,7 @@ use crate::config::{Activation, Architecture, Decay, LossOn, Noise, Objective, O
 use crate::model_file::{Array, arrays, from_arrays};
 use crate::optimizer::OptimizerState;
 use crate::train::{EpochReport, Job, Observer, State, StepReport, train};
-use crate::{Autoencoder, Error, checkpoint, host, model_file};
+use crate::{Autoencoder, Error, checkpoint, evaluate, host, model_file};
 
 const FEATURES: usize = 9;
 
@@ -303,4 +303,31 @@ fn networks_that_do_not_fit_together_are_refused() {
     check(|arrays| arrays[0].shape = vec![63], "two dimensions");
     check(|arrays| arrays[1].values.truncate(2), "encoder.0.weight");
     check(|arrays| arrays.retain(|array| !array.name.starts_with("encoder.4")), "decoder");
+}
+
+/// Zeros that are left out of the first product change nothing: many rows by blocks against all at once.
+#[test]
+fn codes_of_mostly_zero_rows_are_those_of_the_network() {
+    let (samples, features) = (1100, 40);
+    let mut data = data(samples, features);
+    let Values::Memory(matrix) = &mut data.dataset.values else { unreachable!() };
+    // Two of three columns are 0 in any row, but others in every hundredth.
+    let is_zero = |at: usize| !(at % features + at / features / 100).is_multiple_of(3);
+    matrix.data.iter_mut().enumerate().for_each(|(at, value)| {
+        if is_zero(at) {
+            *value = 0.0
+        }
+    });
+    let rows: Vec<usize> = (0..samples).rev().collect();
+    data.preprocessing = Preprocessing::fit(&data.dataset, &rows, Some(Scaling::None)).unwrap();
+    for hidden in [vec![37, 5], vec![]] {
+        let architecture = Architecture { hidden, latent: 4, ..training().architecture };
+        let model = Autoencoder::new(&architecture, features, 5, &Device::flex());
+        let mut input = vec![0.0; samples * features];
+        data.read(&rows, &mut input);
+        let want = host::HostLayers::of(&model.encoder).unwrap().forward(&input, &mut Buffers::default());
+        let codes = evaluate::codes(&model, &data, &rows, &Device::flex());
+        let worst = codes.iter().zip(&want).map(|(code, want)| (code - want).abs()).fold(0.0, f32::max);
+        assert!(codes.len() == want.len() && worst < 1e-6, "{worst}");
+    }
 }

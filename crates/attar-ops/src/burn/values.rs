@@ -1,4 +1,4 @@
-//! The values of tensors in the host's memory, read and changed where they lie.
+//! The values of tensors in the host's memory, read and changed where they lie: for operations that other crates add.
 
 use burn::backend::flex::FlexTensor;
 use burn::tensor::{Element, Shape, TensorData};
@@ -6,7 +6,7 @@ use burn::tensor::{Element, Shape, TensorData};
 use crate::{Float, Matrix};
 
 /// `f32` or `f64`, as an element of Burn's tensors.
-pub(super) trait Host: Float + Element {
+pub trait Host: Float + Element {
     /// All that a tensor's memory holds.
     fn storage(tensor: &FlexTensor) -> &[Self];
     /// The same, copied before if another tensor shares it.
@@ -47,17 +47,18 @@ macro_rules! with_float {
 }
 pub(super) use with_float;
 
-pub(super) fn tensor<T: Host>(values: Vec<T>, shape: impl Into<Shape>) -> FlexTensor {
+/// The tensor of these values, row-major.
+pub fn tensor<T: Host>(values: Vec<T>, shape: impl Into<Shape>) -> FlexTensor {
     FlexTensor::from_data(TensorData::new(values, shape))
 }
 
 /// The tensor, copied only if its values do not stand in row-major order without gaps.
-pub(super) fn row_major(tensor: &FlexTensor) -> FlexTensor {
+pub fn row_major(tensor: &FlexTensor) -> FlexTensor {
     if tensor.is_contiguous() { tensor.clone() } else { tensor.to_contiguous() }
 }
 
 /// The values of a tensor from [`row_major`].
-pub(super) fn slice<T: Host>(tensor: &FlexTensor) -> &[T] {
+pub fn slice<T: Host>(tensor: &FlexTensor) -> &[T] {
     let offsets = tensor.layout().contiguous_offsets();
     offsets.and_then(|(first, end)| T::storage(tensor).get(first..end)).unwrap_or_default()
 }

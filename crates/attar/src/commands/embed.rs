@@ -15,9 +15,10 @@ use crate::trained::Trained;
 pub(crate) fn run(args: &EmbedArgs, common: &Common) -> Result<(), CliError> {
     let out = out_file(common, &args.data)?;
     let trained = Trained::open(&args.run)?;
-    let data = trained.read(&args.data, &args.reading, common)?;
+    let (data, unpacking) = trained.read_arriving(&args.data, &args.reading, common)?;
     let rows: Vec<usize> = (0..data.dataset.samples()).collect();
     let codes = evaluate::codes(&trained.model, &data, &rows, &trained.device);
+    unpacking.finish()?;
     let size = trained.model.latent();
     let names: Vec<String> = (0..size).map(|code| format!("code_{code}")).collect();
     write(out, &data, &names, &codes)?;
