@@ -29,6 +29,8 @@ pub enum Purpose {
     Fold = 9,
     /// Resampling for intervals.
     Bootstrap = 10,
+    /// Inputs and initial weights of a laboratory.
+    Laboratory = 11,
 }
 
 /// The stream of random numbers that belongs to the five arguments.

@@ -51,8 +51,9 @@ pub fn mean_interval(values: &[f64]) -> Option<MeanInterval> {
     Some(MeanInterval { mean, interval })
 }
 
-/// The 97.5 % quantile of Student's t, found by bisection on the distribution function.
-fn student_quantile(degrees: usize) -> f64 {
+/// The 97.5 % quantile of Student's t with so many degrees of freedom, at least one; found by bisection on the
+/// distribution function.
+pub fn student_quantile(degrees: usize) -> f64 {
     let (mut low, mut high) = (0.0, 13.0);
     for _ in 0..80 {
         let middle = 0.5 * (low + high);

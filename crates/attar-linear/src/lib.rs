@@ -49,7 +49,7 @@ pub use blocks::row_major;
 pub use covariance::CovarianceSum;
 pub use error::Error;
 pub use health::{CodeHealth, effective_rank};
-pub use interval::{Interval, MeanInterval, mean_interval, wilson_interval};
+pub use interval::{Interval, MeanInterval, mean_interval, student_quantile, wilson_interval};
 pub use linear_probe::{AffineCodes, FittedLinearProbe, LinearProbe};
 pub use logistic::{FALLBACK_L2, FEWEST_LABELS, FittedLogisticRegression, LogisticRegression};
 pub use neighbours::{FittedKNearest, KNearest};

@@ -6,7 +6,9 @@ use attar_linear::Components;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use crate::commands::attend::{FormName, SimilarityName};
 use crate::commands::certify::{NormalisationName, ObjectiveName};
+use crate::commands::lab::Method;
 use crate::commands::pca::{SolverName, components};
 use crate::settings::{Settings, words};
 
@@ -122,6 +124,19 @@ Examples:
   attar certify runs/digits
   attar certify model.safetensors --data rows.npy --objective l2 --lambda 0.1 --normalisation per-entry")]
     Certify(Box<CertifyArgs>),
+    /// Attend from queries to keys, and show every step
+    ///
+    /// Reads rows of numbers from a JSON file, {"queries": [[...]], "keys": [[...]], "values": [[...]]}, perhaps with
+    /// "hidden": an array with true for each key that no query shall see. Prints scores, weights, denominators and
+    /// outputs, and of argmax the key that each query takes; in double precision. Nothing is written.
+    ///
+    /// Denominators are those of the definition, in every form. Kappa says how much one cancels: the sum of
+    /// |phi(q)||phi(k)| over it.
+    #[command(after_help = "\
+Examples:
+  attar attend small.json --similarity argmax
+  attar attend small.json --similarity polynomial --degree 4 --causal --json")]
+    Attend(AttendArgs),
     /// Judge the codes of a run again, on its own data or on other
     #[command(after_help = "\
 Examples:
@@ -150,7 +165,8 @@ Examples:
 Examples:
   attar lab autoencoders --only synthetic
   attar lab autoencoders --data-dir data --out runs/autoencoders
-  attar lab linear --only 1,2"
+  attar lab linear --only 1,2
+  attar lab attention --only 1,4"
     )]
     Lab(LabCommand),
     /// Print the completions of a shell
@@ -297,6 +313,38 @@ pub(crate) struct CertifyArgs {
     pub(crate) reading: Reading,
 }
 
+/// What `attend` takes.
+#[derive(Args, Debug)]
+pub(crate) struct AttendArgs {
+    /// JSON file with queries, keys and values
+    pub(crate) file: PathBuf,
+    /// How much a query attends to a key
+    #[arg(long, value_enum, default_value_t = SimilarityName::Softmax)]
+    pub(crate) similarity: SimilarityName,
+    /// softmax, polynomial, random: what q.k is multiplied by [default: 1 for polynomial, else one over the root of the
+    /// dimension]
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
+    pub(crate) scale: Option<f64>,
+    /// polynomial: what is added to the product [default: 0]
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
+    pub(crate) shift: Option<f64>,
+    /// polynomial: the exponent [default: 2]
+    #[arg(long, value_name = "N")]
+    pub(crate) degree: Option<u32>,
+    /// random: how many features, drawn from --seed [default: 256]
+    #[arg(long, value_name = "N")]
+    pub(crate) features: Option<usize>,
+    /// Let a query see only keys up to its own place; the last query sees all
+    #[arg(long)]
+    pub(crate) causal: bool,
+    /// Take a polynomial of both signs, whose denominators may cancel
+    #[arg(long)]
+    pub(crate) allow_signed: bool,
+    /// How it is computed; the result is the same but for rounding
+    #[arg(long, value_enum, default_value_t = FormName::Naive)]
+    pub(crate) form: FormName,
+}
+
 /// What `probe` takes.
 #[derive(Args, Debug)]
 pub(crate) struct ProbeArgs {
@@ -421,6 +469,37 @@ Examples:
         #[arg(long)]
         overwrite: bool,
     },
+    /// Attention: scales, argmax, finite outputs, the quadratic kernel, and what they cost
+    ///
+    /// Answers five questions by measurement: 1 mean and variance of scores and what a scale does, 2 argmax and what it
+    /// learns, 3 which similarities stay finite, 4 the quadratic kernel and its features, 5 time and memory by length. The
+    /// fifth takes as long as it may; its claims are of this machine. Exits with 1 if a claim fails.
+    #[command(after_help = "\
+Examples:
+  attar lab attention
+  attar lab attention --only 1,4 --out runs/kernels
+  attar lab attention --only 5 --budget 10")]
+    Attention(AttentionArgs),
+}
+
+/// What `lab attention` takes.
+#[derive(Args, Debug)]
+pub(crate) struct AttentionArgs {
+    /// Some of the questions alone, by number
+    #[arg(long, value_name = "N,...", value_delimiter = ',', value_parser = clap::value_parser!(u8).range(1..=5))]
+    pub(crate) only: Vec<u8>,
+    /// Time for question 5; with more of it the sequences get longer, up to 65,536
+    #[arg(long, value_name = "MINUTES", default_value_t = 1.5, allow_negative_numbers = true)]
+    pub(crate) budget: f64,
+    /// Replace what an earlier laboratory left in the folder
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+    /// Measure one method at one length and print it, for question 5, which starts a process for each
+    #[arg(long, value_enum, hide = true, requires = "length")]
+    pub(crate) measure: Option<Method>,
+    /// The length to measure
+    #[arg(long, hide = true, value_parser = at_least_one)]
+    pub(crate) length: Option<usize>,
 }
 
 /// A data set of `lab linear`.
@@ -535,5 +614,6 @@ mod tests {
         check("attar train digits --resume --overwrite");
         check("attar lab autoencoders --only digits");
         check("attar lab linear --only 9");
+        check("attar lab attention --only 6");
     }
 }

@@ -165,6 +165,20 @@ impl From<attar_linear::Error> for CliError {
     }
 }
 
+impl From<attar_attention::Error> for CliError {
+    fn from(error: attar_attention::Error) -> Self {
+        let message = error.to_string();
+        match error {
+            attar_attention::Error::Signed => Self::input("a similarity of both signs has denominators that cancel")
+                .with_help("`--allow-signed` has it all the same; an even `--degree` is never negative"),
+            attar_attention::Error::NoFeatures(_) => {
+                Self::input(message).with_help("`--form tiled` and `--form naive` take every similarity")
+            }
+            _ => Self::input(message),
+        }
+    }
+}
+
 impl From<attar_doctor::Error> for CliError {
     fn from(error: attar_doctor::Error) -> Self {
         attar_learn::Error::from(error).into()

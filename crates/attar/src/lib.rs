@@ -21,6 +21,8 @@
 //! # }
 //! ```
 
+/// Attention with any similarity.
+pub use attar_attention as attention;
 /// Tables, images and arrays in; splits, seeds, synthetic sets and bundled digits.
 pub use attar_data as data;
 /// The run record.

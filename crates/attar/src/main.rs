@@ -15,6 +15,7 @@ mod settings;
 mod summary;
 mod sweep_results;
 mod trained;
+mod weights;
 
 use std::process::ExitCode;
 
@@ -40,6 +41,7 @@ fn run(Cli { common, command }: Cli) -> Result<(), CliError> {
         Command::Embed(args) => on_threads(threads, || commands::embed::run(&args, &common)),
         Command::Reconstruct(args) => on_threads(threads, || commands::reconstruct::run(&args, &common)),
         Command::Certify(args) => on_threads(threads, || commands::certify::run(&args, &common)),
+        Command::Attend(args) => on_threads(threads, || commands::attend::run(&args, &common)),
         Command::Pca(args) => on_threads(threads, || commands::pca::run(&args, &common)),
         Command::Probe(args) => on_threads(threads, || commands::probe::run(&args.run, args.data.as_deref(), &common)),
         Command::Report(args) => on_threads(threads, || commands::report::run(&args.run, &common)),
@@ -50,6 +52,7 @@ fn run(Cli { common, command }: Cli) -> Result<(), CliError> {
         Command::Lab(LabCommand::Linear { data, only, overwrite }) => {
             on_threads(threads, || commands::lab::linear(data, &only, overwrite, &common))
         }
+        Command::Lab(LabCommand::Attention(args)) => on_threads(threads, || commands::lab::attention(&args, &common)),
         Command::Completions { shell } => commands::completions::completions(shell),
         Command::Man => commands::completions::man(),
     }

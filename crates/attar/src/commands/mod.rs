@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+pub(crate) mod attend;
 pub(crate) mod certify;
 pub(crate) mod completions;
 pub(crate) mod data;

@@ -10,7 +10,10 @@ const DOCUMENTS: [&str; 5] = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md",
 
 /// Each crate of the workspace, with those it may stand on.
 const MAY_USE: [(&str, &[&str]); 8] = [
-    ("attar", &["attar-data", "attar-doctor", "attar-learn", "attar-linear", "attar-ops", "attar-report"]),
+    (
+        "attar",
+        &["attar-attention", "attar-data", "attar-doctor", "attar-learn", "attar-linear", "attar-ops", "attar-report"],
+    ),
     ("attar-attention", &["attar-ops"]),
     ("attar-data", &[]),
     ("attar-doctor", &[]),

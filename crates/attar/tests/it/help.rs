@@ -5,11 +5,12 @@ use std::process::Stdio;
 
 use crate::{attar, fail, succeed};
 
-const COMMANDS: [&str; 17] = [
+const COMMANDS: [&str; 19] = [
     "",
     "train",
     "embed",
     "pca",
+    "attend",
     "certify",
     "reconstruct",
     "probe",
@@ -21,6 +22,7 @@ const COMMANDS: [&str; 17] = [
     "lab",
     "lab autoencoders",
     "lab linear",
+    "lab attention",
     "completions",
     "man",
 ];

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, in its helpers too")]
 
 mod architecture;
+mod attend;
 mod bad_input;
 mod help;
 mod kinds;

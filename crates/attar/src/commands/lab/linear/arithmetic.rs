@@ -45,25 +45,9 @@ pub(super) fn smallest(values: impl IntoIterator<Item = f64>) -> f64 {
     -largest(values.into_iter().map(|value| -value))
 }
 
-/// The slope of the least-squares line through the logarithms of points.
-pub(super) fn log_slope(points: &[(f64, f64)]) -> f64 {
-    let logs: Vec<(f64, f64)> = points.iter().map(|(x, y)| (x.ln(), y.ln())).collect();
-    let count = logs.len() as f64;
-    let (mean_x, mean_y) =
-        (logs.iter().map(|p| p.0).sum::<f64>() / count, logs.iter().map(|p| p.1).sum::<f64>() / count);
-    let over = |f: fn(f64, f64) -> f64| logs.iter().map(|(x, y)| f(x - mean_x, y - mean_y)).sum::<f64>();
-    over(|x, y| x * y) / over(|x, _| x * x)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_slope_is_that_of_a_power() {
-        let points = [1.0, 10.0, 1000.0].map(|x: f64| (x, 3.0 * x.powf(-1.5)));
-        assert!((log_slope(&points) + 1.5).abs() < 1e-12);
-    }
 
     #[test]
     fn extremes_do_not_hide_what_is_no_number() {

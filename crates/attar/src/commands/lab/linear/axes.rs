@@ -4,10 +4,11 @@ use attar_linear::linear_autoencoder::{Factor, Objective, Solver, Training};
 use attar_report::{Axis, Dash, Panel};
 use rayon::prelude::*;
 
-use super::figure::{line, lines, panel};
+use super::Lab;
 use super::source::{Subject, rows_of, variances_of};
-use super::{Lab, Part};
 use crate::commands::lab::answer::{Answer, Claim};
+use crate::commands::lab::figure::{line, lines, panel};
+use crate::commands::lab::questions::Part;
 use crate::error::CliError;
 
 /// Sizes of the code.

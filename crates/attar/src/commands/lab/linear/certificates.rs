@@ -7,11 +7,12 @@ use attar_report::Block;
 use faer::Mat;
 use rayon::prelude::*;
 
+use super::Lab;
 use super::arithmetic::largest;
-use super::figure::table;
 use super::source::{FEW_CODES, Subject, gentle_rows};
-use super::{Lab, Part};
 use crate::commands::lab::answer::{Answer, Claim, shown};
+use crate::commands::lab::figure::table;
+use crate::commands::lab::questions::Part;
 use crate::error::CliError;
 
 pub(super) fn ask(lab: &Lab) -> Result<Part, CliError> {

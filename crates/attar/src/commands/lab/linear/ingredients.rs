@@ -7,12 +7,13 @@ use attar_report::Block;
 use faer::{Mat, MatRef};
 use rayon::prelude::*;
 
+use super::Lab;
 use super::arithmetic::map_of;
-use super::figure::table;
 use super::source::{Source, Subject, gentle_rows};
 use super::variants::{Sgd, Variant, map_after};
-use super::{Lab, Part};
 use crate::commands::lab::answer::{Answer, Claim, shown};
+use crate::commands::lab::figure::table;
+use crate::commands::lab::questions::Part;
 use crate::error::CliError;
 
 const STEPS: usize = 100;

@@ -5,11 +5,12 @@ use attar_report::{Axis, Block, Dash, Panel};
 use faer::{Mat, Side};
 use rayon::prelude::*;
 
+use super::Lab;
 use super::arithmetic::{drawn_indices, largest, moved, smallest};
-use super::figure::{line, lines, panel, table};
 use super::source::{Subject, rows_of};
-use super::{Lab, Part};
 use crate::commands::lab::answer::{Answer, Claim};
+use crate::commands::lab::figure::{line, lines, panel, table};
+use crate::commands::lab::questions::Part;
 use crate::error::CliError;
 
 /// Random points, and random index sets.

@@ -7,12 +7,14 @@ use attar_report::{Axis, Block, Dash, Panel};
 use faer::Mat;
 use rayon::prelude::*;
 
-use super::arithmetic::{largest, log_slope, product, recoded, smallest};
-use super::figure::{dotted, line, lines, panel};
+use super::Lab;
+use super::arithmetic::{largest, product, recoded, smallest};
 use super::ingredients::root_rows;
 use super::source::{Subject, rotation};
-use super::{Lab, Part};
 use crate::commands::lab::answer::{Answer, Claim};
+use crate::commands::lab::figure::{dotted, line, lines, panel};
+use crate::commands::lab::power_law::log_slope;
+use crate::commands::lab::questions::Part;
 use crate::error::CliError;
 
 /// Strengths: half decades down over six decades.

@@ -5,11 +5,12 @@ use attar_linear::{FittedLogisticRegression, L2, LogisticRegression, accuracy};
 use attar_report::Block;
 use faer::{Mat, MatRef, Side};
 
+use super::Lab;
 use super::arithmetic::{largest, product};
-use super::figure::table;
 use super::source::Source;
-use super::{Lab, Part};
 use crate::commands::lab::answer::{Answer, Claim, shown};
+use crate::commands::lab::figure::table;
+use crate::commands::lab::questions::Part;
 use crate::error::CliError;
 
 /// Of the gradient per row at which a probe's fit ends; products in single precision set a floor near 1e-6.

@@ -5,11 +5,13 @@ use attar_report::{Axis, Dash, Panel};
 use faer::{Mat, MatRef};
 use rayon::prelude::*;
 
-use super::arithmetic::{largest, log_slope};
-use super::figure::{dotted, line, lines, panel};
+use super::Lab;
+use super::arithmetic::largest;
 use super::source::Subject;
-use super::{Lab, Part};
 use crate::commands::lab::answer::{Answer, Claim};
+use crate::commands::lab::figure::{dotted, line, lines, panel};
+use crate::commands::lab::power_law::log_slope;
+use crate::commands::lab::questions::Part;
 use crate::error::CliError;
 
 /// Half decades of lambda below half the smallest kept variance, at which a decoder is stored in single precision.

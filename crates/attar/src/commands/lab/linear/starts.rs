@@ -6,11 +6,12 @@ use attar_linear::linear_autoencoder::{
 use attar_report::{Axis, Dash, Panel};
 use rayon::prelude::*;
 
+use super::Lab;
 use super::arithmetic::{largest, smallest};
-use super::figure::{dotted, line, lines, panel};
 use super::source::Subject;
-use super::{Lab, Part};
 use crate::commands::lab::answer::{Answer, Claim};
+use crate::commands::lab::figure::{dotted, line, lines, panel};
+use crate::commands::lab::questions::Part;
 use crate::error::CliError;
 
 const STARTS: u64 = 20;

@@ -1,4 +1,4 @@
-//! Figures of the laboratory, and the tables behind them.
+//! Figures of a laboratory, and the tables behind them.
 
 use attar_report::{Axis, Block, Dash, Lines, Panel, Series, Table};
 use serde_json::{Value, json};
