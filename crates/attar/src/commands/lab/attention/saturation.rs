@@ -18,8 +18,8 @@ const QUERIES: usize = 64;
 const SETS: usize = 16;
 const VALUE_DIM: usize = 16;
 
-const SCALES: [(&str, fn(f64) -> f64); 3] =
-    [("s = 1", |_| 1.0), ("s = 1/sqrt(d)", |d| d.sqrt().recip()), ("s = 1/d", |d| d.recip())];
+/// Scales as powers of d.
+const SCALES: [(&str, f64); 3] = [("s = 1", 0.0), ("s = 1/sqrt(d)", -0.5), ("s = 1/d", -1.0)];
 
 /// What one scale does at one d.
 struct Effect {
@@ -57,7 +57,7 @@ fn effects_at(dimension: usize, seed: u64) -> Result<[Effect; 3], CliError> {
     let (values, mut of_output) = (draw(SETS * KEYS, VALUE_DIM, 2), draw(SETS * QUERIES, VALUE_DIM, 3));
     of_output.iter_mut().for_each(|value| *value /= (VALUE_DIM as f64).sqrt());
     let inputs = Inputs { shape, queries: &queries, keys: &keys, values: &values, hidden: None };
-    let [one, root, whole] = SCALES.map(|(_, scale)| effect(&inputs, scale(dimension as f64), &of_output));
+    let [one, root, whole] = SCALES.map(|(_, power)| effect(&inputs, (dimension as f64).powf(power), &of_output));
     Ok([one?, root?, whole?])
 }
 
