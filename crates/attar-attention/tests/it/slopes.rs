@@ -51,7 +51,7 @@ fn gradients_are_slopes() {
             }
         }
     }
-    assert_eq!(checked, 2 * (11 + 11 + 6));
+    assert_eq!(checked, 2 * (12 + 12 + 7));
 }
 
 /// Queries and keys of hard attention learn what those of softmax do; values what the hard output says.
