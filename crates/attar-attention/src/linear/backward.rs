@@ -35,25 +35,44 @@ pub(crate) fn backward<T: Float>(
         let all = index * shape.group() * shape.queries..(index + 1) * shape.group() * shape.queries;
         side.of_output = &of_output[all.start * shape.value_dim..all.end * shape.value_dim];
         side.scales = forward.row_scales(&kernel, &shape, of_output, all);
-        let sums = side.starts(Side::sum_of_keys).into_par_iter().zip(side.starts_from_the_end());
-        let tasks = rows.into_par_iter().zip(sums).zip(&line.segments);
-        tasks.for_each(|(((queries, (keys, values)), (mut before, mut after)), times)| {
-            side.backward_down(times, &mut before, queries, [&mut *keys, &mut *values]);
-            side.backward_up(times, &mut after, [keys, values]);
-        });
+        let (of_queries, of_rows): (Vec<_>, Vec<_>) = rows.into_iter().unzip();
+        if attention.causal {
+            side.causal(of_queries, of_rows);
+        } else {
+            side.over_all_keys(of_queries, of_rows);
+        }
     });
     Ok(gradients)
 }
 
 impl<T: Float> Side<'_, T> {
+    /// The gradients of the group's queries, a segment's heads together, and of its keys and values.
+    fn causal(&self, of_queries: Vec<Vec<&mut [T]>>, of_rows: Vec<(&mut [T], &mut [T])>) {
+        let sums = self.starts(Self::sum_of_keys).into_par_iter().zip(self.starts_from_the_end());
+        let tasks = of_queries.into_par_iter().zip(of_rows).zip(sums).zip(&self.line.segments);
+        tasks.for_each(|(((queries, (keys, values)), (mut before, mut after)), times)| {
+            self.backward_down(times, &mut before, queries, [&mut *keys, &mut *values]);
+            self.backward_up(times, &mut after, [keys, values]);
+        });
+    }
+
+    /// As [`Self::causal`], where the sums of all keys are known at the first query: one pass over the queries.
+    fn over_all_keys(&self, of_queries: Vec<Vec<&mut [T]>>, of_rows: Vec<(&mut [T], &mut [T])>) {
+        let before = self.starts(Self::sum_of_keys);
+        let tasks = of_queries.into_par_iter().zip(&before).zip(&self.line.segments);
+        let totals: Vec<Vec<T>> =
+            tasks.map(|((queries, before), times)| self.backward_queries(times, before, queries)).collect();
+        let tasks = of_rows.into_par_iter().zip(sums_of_all(&totals)).zip(&self.line.segments);
+        tasks.for_each(|(((keys, values), mut after), times)| self.backward_up(times, &mut after, [keys, values]));
+    }
+
     /// [`Self::starts`] of the sums over queries, of the segments after each.
     fn starts_from_the_end(&self) -> Vec<Vec<T>> {
-        let (causal, segments) = (self.group.causal, &self.line.segments);
-        let totals = segments.par_iter().enumerate().rev();
+        let totals = self.line.segments.par_iter().enumerate().rev();
         let totals: Vec<Vec<T>> = totals
-            .map(|(at, times)| if causal && at == 0 { vec![T::ZERO; self.sums()] } else { self.sum_of_queries(times) })
+            .map(|(at, times)| if at == 0 { vec![T::ZERO; self.sums()] } else { self.sum_of_queries(times) })
             .collect();
-        let mut starts = if causal { sums_before(&totals) } else { sums_of_all(&totals) };
+        let mut starts = sums_before(&totals);
         starts.reverse();
         starts
     }
@@ -61,6 +80,26 @@ impl<T: Float> Side<'_, T> {
     fn sum_of_queries(&self, times: &Range<usize>) -> Vec<T> {
         let (mut sums, mut room) = (vec![T::ZERO; self.sums()], Room::default());
         self.chunks(times).rev().for_each(|times| self.add_queries(&self.line.queries(&times), &mut sums, &mut room));
+        sums
+    }
+
+    /// The queries' gradients by the sums of all keys, and what the segment adds to those of the queries.
+    fn backward_queries(&self, times: &Range<usize>, of_keys: &[T], mut of_queries: Vec<&mut [T]>) -> Vec<T> {
+        let (mut sums, mut room) = (vec![T::ZERO; self.sums()], Room::default());
+        let (first, dim) = (self.line.queries(times).start, self.kernel.dim);
+        for chunk in self.chunks(times) {
+            let queries = self.line.queries(&chunk);
+            for (head, of_rows) in of_queries.iter_mut().enumerate() {
+                let of_rows = &mut of_rows[(queries.start - first) * dim..(queries.end - first) * dim];
+                self.of_numerators(head, &queries, &mut room.rows);
+                let prepared = self.queries(head, &queries, &mut room.queries);
+                let [of_numerators, of_keys] =
+                    [&room.rows[..], of_keys].map(|rows| Matrix::row_major(rows, self.columns()));
+                let rows = [self.group.query_rows(head, &queries), prepared];
+                self.features.add_gradient(rows, of_numerators, of_keys, of_rows, &mut room.features);
+                self.features.add_to_sums(prepared, of_numerators, &mut sums, &mut room.features);
+            }
+        }
         sums
     }
 
@@ -114,7 +153,7 @@ impl<T: Float> Side<'_, T> {
         let (first_query, first_key) = (self.line.queries(times).start, self.line.keys(times).start);
         for chunk in self.chunks(times) {
             let (queries, places) = (self.line.queries(&chunk), self.line.keys(&chunk));
-            let keys = self.group.causal.then(|| self.keys(&places, &mut key_room));
+            let keys = self.keys(&places, &mut key_room);
             let at_keys = places.start - first_key..places.end - first_key;
             for (head, of_rows) in of_queries_rows.iter_mut().enumerate() {
                 let of_rows = &mut of_rows[(queries.start - first_query) * dim..(queries.end - first_query) * dim];
@@ -124,13 +163,13 @@ impl<T: Float> Side<'_, T> {
                 let [of_numerators, sums] = [&rows[..], &*sums].map(|rows| Matrix::row_major(rows, self.columns()));
                 let query_rows = self.group.query_rows(head, &queries);
                 self.features.add_gradient([query_rows, prepared], of_numerators, sums, of_rows, features);
-                if let Some(keys) = keys.as_ref().filter(|_| !queries.is_empty() && !places.is_empty()) {
+                if !queries.is_empty() && !places.is_empty() {
                     let of_key_rows = &mut of_key_rows[at_keys.start * dim..at_keys.end * dim];
                     let of_values = &mut of_values[at_keys.start * value_dim..at_keys.end * value_dim];
-                    self.within(head, &queries, prepared, keys, [of_rows, of_key_rows, of_values], &mut block);
+                    self.within(head, &queries, prepared, &keys, [of_rows, of_key_rows, of_values], &mut block);
                 }
             }
-            if let Some(keys) = keys.filter(|_| chunk.end < times.end) {
+            if chunk.end < times.end {
                 self.features.add_to_sums(keys.prepared, keys.values, sums, &mut room.features);
             }
         }
