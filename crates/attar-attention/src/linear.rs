@@ -107,7 +107,7 @@ impl Line {
 /// without pairs, larger products take less time to begin.
 fn chunk(causal: bool, features: usize) -> usize {
     match (causal, features < TILE) {
-        (true, true) => TILE / 2,
+        (true, true) => TILE / 4,
         (false, true) => 2 * TILE,
         (_, false) => TILE,
     }
