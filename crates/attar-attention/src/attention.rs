@@ -178,8 +178,8 @@ impl<T: Float> Forward<T> {
         }
     }
 
-    pub(crate) fn with_form(self, form: Form) -> Self {
-        Self { form, ..self }
+    pub(crate) fn of_linear(output: Vec<T>, normaliser: Vec<T>) -> Self {
+        Self { output, normaliser, form: Form::Linear, chosen: Vec::new(), soft: Vec::new() }
     }
 
     fn of_naive(output: naive::Output) -> Self {

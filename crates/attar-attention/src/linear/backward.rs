@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use attar_ops::{Float, Matrix, Scratch, vectorised};
+use attar_ops::{Float, Matrix, Scratch, Unwritten, UnwrittenPart, vectorised};
 use rayon::prelude::*;
 
 use super::{KeyRoom, Keys, Line, Room, Side, by_group, features, sums_before, sums_of_all};
@@ -11,6 +11,8 @@ use crate::attention::{Attention, Forward, Gradients};
 use crate::kernel::{Kernel, RowScale};
 use crate::shape::{Inputs, parts};
 use crate::tile::{Block, BlockGradient};
+
+type Part<'a, T> = UnwrittenPart<'a, T>;
 
 /// The gradients of a checked attention, from what its forward pass kept.
 pub(crate) fn backward<T: Float>(
@@ -22,12 +24,13 @@ pub(crate) fn backward<T: Float>(
     let shape = inputs.shape;
     let kernel = Kernel::new(attention.similarity, shape.dim);
     let features = features(&kernel)?;
-    let mut gradients = Gradients::zeros(inputs);
+    let [mut queries_gradient, mut keys_gradient, mut values_gradient] =
+        [inputs.queries, inputs.keys, inputs.values].map(|input| Unwritten::new(input.len()));
     let line = Line::new(shape);
     let (queries, keys) = (line.cut(Line::queries), line.cut(Line::keys));
-    let of_queries = parts(&mut gradients.queries, shape.groups(), shape.group(), &queries, shape.dim);
-    let of_keys = parts(&mut gradients.keys, shape.groups(), 1, &keys, shape.dim);
-    let of_values = parts(&mut gradients.values, shape.groups(), 1, &keys, shape.value_dim);
+    let of_queries = parts(queries_gradient.all(), shape.groups(), shape.group(), &queries, shape.dim);
+    let of_keys = parts(keys_gradient.all(), shape.groups(), 1, &keys, shape.dim);
+    let of_values = parts(values_gradient.all(), shape.groups(), 1, &keys, shape.value_dim);
     let of_rows = of_keys.into_iter().flatten().zip(of_values.into_iter().flatten());
     let groups = by_group(of_queries.into_iter().zip(of_rows), queries.len());
     groups.into_par_iter().enumerate().for_each(|(index, rows)| {
@@ -42,28 +45,36 @@ pub(crate) fn backward<T: Float>(
             side.over_all_keys(of_queries, of_rows);
         }
     });
-    Ok(gradients)
+    Ok(Gradients {
+        queries: queries_gradient.into_values(),
+        keys: keys_gradient.into_values(),
+        values: values_gradient.into_values(),
+    })
 }
 
 impl<T: Float> Side<'_, T> {
     /// The gradients of the group's queries, a segment's heads together, and of its keys and values.
-    fn causal(&self, of_queries: Vec<Vec<&mut [T]>>, of_rows: Vec<(&mut [T], &mut [T])>) {
+    fn causal(&self, of_queries: Vec<Vec<Part<'_, T>>>, of_rows: Vec<(Part<'_, T>, Part<'_, T>)>) {
         let sums = self.starts(Self::sum_of_keys).into_par_iter().zip(self.starts_from_the_end());
         let tasks = of_queries.into_par_iter().zip(of_rows).zip(sums).zip(&self.line.segments);
         tasks.for_each(|(((queries, (keys, values)), (mut before, mut after)), times)| {
+            let (keys, values) = (keys.zeros(), values.zeros());
+            let queries = queries.into_iter().map(Part::zeros).collect();
             self.backward_down(times, &mut before, queries, [&mut *keys, &mut *values]);
             self.backward_up(times, &mut after, [keys, values]);
         });
     }
 
     /// As [`Self::causal`], where the sums of all keys are known at the first query: one pass over the queries.
-    fn over_all_keys(&self, of_queries: Vec<Vec<&mut [T]>>, of_rows: Vec<(&mut [T], &mut [T])>) {
+    fn over_all_keys(&self, of_queries: Vec<Vec<Part<'_, T>>>, of_rows: Vec<(Part<'_, T>, Part<'_, T>)>) {
         let before = self.starts(Self::sum_of_keys);
         let tasks = of_queries.into_par_iter().zip(&before).zip(&self.line.segments);
         let totals: Vec<Vec<T>> =
             tasks.map(|((queries, before), times)| self.backward_queries(times, before, queries)).collect();
         let tasks = of_rows.into_par_iter().zip(sums_of_all(&totals)).zip(&self.line.segments);
-        tasks.for_each(|(((keys, values), mut after), times)| self.backward_up(times, &mut after, [keys, values]));
+        tasks.for_each(|(((keys, values), mut after), times)| {
+            self.backward_up(times, &mut after, [keys.zeros(), values.zeros()])
+        });
     }
 
     /// [`Self::starts`] of the sums over queries, of the segments after each.
@@ -84,9 +95,10 @@ impl<T: Float> Side<'_, T> {
     }
 
     /// The queries' gradients by the sums of all keys, and what the segment adds to those of the queries.
-    fn backward_queries(&self, times: &Range<usize>, of_keys: &[T], mut of_queries: Vec<&mut [T]>) -> Vec<T> {
+    fn backward_queries(&self, times: &Range<usize>, of_keys: &[T], of_queries: Vec<Part<'_, T>>) -> Vec<T> {
         let (mut sums, mut room) = (vec![T::ZERO; self.sums()], Room::default());
         let (first, dim) = (self.line.queries(times).start, self.kernel.dim);
+        let mut of_queries: Vec<&mut [T]> = of_queries.into_iter().map(Part::zeros).collect();
         for chunk in self.chunks(times) {
             let queries = self.line.queries(&chunk);
             for (head, of_rows) in of_queries.iter_mut().enumerate() {
