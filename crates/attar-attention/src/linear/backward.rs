@@ -37,12 +37,15 @@ pub(crate) fn backward<T: Float>(
         let mut side = Side::of_group(&kernel, features, inputs.group(index, attention.causal), &line);
         let all = index * shape.group() * shape.queries..(index + 1) * shape.group() * shape.queries;
         side.of_output = &of_output[all.start * shape.value_dim..all.end * shape.value_dim];
-        side.scales = forward.row_scales(&kernel, &shape, of_output, all);
+        let scales = |rows: Range<usize>| {
+            forward.row_scales(&kernel, &shape, of_output, all.start + rows.start..all.start + rows.end)
+        };
         let (of_queries, of_rows): (Vec<_>, Vec<_>) = rows.into_iter().unzip();
         if attention.causal {
+            side.scales = scales(0..all.len());
             side.causal(of_queries, of_rows);
         } else {
-            side.over_all_keys(of_queries, of_rows);
+            side.over_all_keys(of_queries, of_rows, scales);
         }
     });
     Ok(Gradients {
@@ -66,11 +69,16 @@ impl<T: Float> Side<'_, T> {
     }
 
     /// As [`Self::causal`], where the sums of all keys are known at the first query: one pass over the queries.
-    fn over_all_keys(&self, of_queries: Vec<Vec<Part<'_, T>>>, of_rows: Vec<(Part<'_, T>, Part<'_, T>)>) {
+    fn over_all_keys(
+        &self,
+        of_queries: Vec<Vec<Part<'_, T>>>,
+        of_rows: Vec<(Part<'_, T>, Part<'_, T>)>,
+        scales: impl Fn(Range<usize>) -> Vec<RowScale<T>> + Sync,
+    ) {
         let before = self.starts(Self::sum_of_keys);
         let tasks = of_queries.into_par_iter().zip(&before).zip(&self.line.segments);
         let totals: Vec<Vec<T>> =
-            tasks.map(|((queries, before), times)| self.backward_queries(times, before, queries)).collect();
+            tasks.map(|((queries, before), times)| self.backward_queries(times, before, queries, &scales)).collect();
         let tasks = of_rows.into_par_iter().zip(sums_of_all(&totals)).zip(&self.line.segments);
         tasks.for_each(|(((keys, values), mut after), times)| {
             self.backward_up(times, &mut after, [keys.zeros(), values.zeros()])
@@ -95,7 +103,13 @@ impl<T: Float> Side<'_, T> {
     }
 
     /// The queries' gradients by the sums of all keys, and what the segment adds to those of the queries.
-    fn backward_queries(&self, times: &Range<usize>, of_keys: &[T], of_queries: Vec<Part<'_, T>>) -> Vec<T> {
+    fn backward_queries(
+        &self,
+        times: &Range<usize>,
+        of_keys: &[T],
+        of_queries: Vec<Part<'_, T>>,
+        scales: impl Fn(Range<usize>) -> Vec<RowScale<T>>,
+    ) -> Vec<T> {
         let (mut sums, mut room) = (vec![T::ZERO; self.sums()], Room::default());
         let (first, dim) = (self.line.queries(times).start, self.kernel.dim);
         let mut of_queries: Vec<&mut [T]> = of_queries.into_iter().map(Part::zeros).collect();
@@ -103,7 +117,8 @@ impl<T: Float> Side<'_, T> {
             let queries = self.line.queries(&chunk);
             for (head, of_rows) in of_queries.iter_mut().enumerate() {
                 let of_rows = &mut of_rows[(queries.start - first) * dim..(queries.end - first) * dim];
-                self.of_numerators(head, &queries, &mut room.rows);
+                let rows = self.all_rows(head, &queries);
+                self.scaled(&rows, &scales(rows.clone()), &mut room.rows);
                 let prepared = self.queries(head, &queries, &mut room.queries);
                 let [of_numerators, of_keys] =
                     [&room.rows[..], of_keys].map(|rows| Matrix::row_major(rows, self.columns()));
@@ -136,14 +151,20 @@ impl<T: Float> Side<'_, T> {
 
     /// `[queries, value_dim + 1]`: the gradient by numerators and denominator.
     fn of_numerators(&self, head: usize, queries: &Range<usize>, out: &mut Scratch<T>) {
-        let (rows, width) = (self.all_rows(head, queries), self.columns() - 1);
-        let of_output = self.of_output_rows(&rows);
+        let rows = self.all_rows(head, queries);
+        self.scaled(&rows, &self.scales[rows.clone()], out);
+    }
+
+    /// [`Self::of_numerators`] of rows with these scales.
+    fn scaled(&self, rows: &Range<usize>, scales: &[RowScale<T>], out: &mut Scratch<T>) {
+        let width = self.columns() - 1;
+        let of_output = self.of_output_rows(rows);
         out.resize(rows.len() * (width + 1));
         vectorised(
             &mut out[..],
             #[inline(always)]
             |out: &mut [T]| {
-                let rows = out.chunks_exact_mut(width + 1).zip(&self.scales[rows.clone()]);
+                let rows = out.chunks_exact_mut(width + 1).zip(scales);
                 for ((out, &RowScale { factor, delta, .. }), of_output) in rows.zip(of_output.chunks_exact(width)) {
                     out.iter_mut().zip(of_output).for_each(|(out, &of)| *out = factor * of);
                     out[width] = -factor * delta;
