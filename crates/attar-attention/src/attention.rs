@@ -112,10 +112,10 @@ impl Attention {
         let shape = inputs.shape;
         length("values of the output's gradient", shape.outputs(), of_output.len())?;
         length("values of the output", shape.outputs(), forward.output.len())?;
-        let kept = Forward::<T>::zeros(self.similarity, &shape);
-        length("denominators", kept.normaliser.len(), forward.normaliser.len())?;
-        length("chosen keys", kept.chosen.len(), forward.chosen.len())?;
-        length("values of the softmax", kept.soft.len(), forward.soft.len())?;
+        let (hard, learns) = chooses(self.similarity);
+        length("denominators", shape.rows(), forward.normaliser.len())?;
+        length("chosen keys", if hard { shape.rows() } else { 0 }, forward.chosen.len())?;
+        length("values of the softmax", if learns { shape.outputs() } else { 0 }, forward.soft.len())?;
         match forward.form {
             Form::Naive => Ok(Gradients::of_naive(naive::backward(self, inputs, of_output)?)),
             Form::Linear => linear::backward(self, inputs, forward, of_output),
@@ -169,12 +169,17 @@ impl<T> Forward<T> {
     }
 }
 
+/// Whether each query has one key, and whether that has a gradient through a softmax beside it.
+fn chooses(similarity: Similarity) -> (bool, bool) {
+    match similarity {
+        Similarity::Hard { gradient } => (true, gradient != HardGradient::None),
+        _ => (false, false),
+    }
+}
+
 impl<T: Float> Forward<T> {
     pub(crate) fn zeros(similarity: Similarity, shape: &Shape) -> Self {
-        let (hard, learns) = match similarity {
-            Similarity::Hard { gradient } => (true, gradient != HardGradient::None),
-            _ => (false, false),
-        };
+        let (hard, learns) = chooses(similarity);
         Self {
             output: zeros(shape.outputs()),
             normaliser: vec![T::ZERO; shape.rows()],
@@ -184,8 +189,8 @@ impl<T: Float> Forward<T> {
         }
     }
 
-    pub(crate) fn with_form(self, form: Form) -> Self {
-        Self { form, ..self }
+    pub(crate) fn of_linear(output: Vec<T>, normaliser: Vec<T>) -> Self {
+        Self { output, normaliser, form: Form::Linear, chosen: Vec::new(), soft: Vec::new() }
     }
 
     fn of_naive(output: naive::Output) -> Self {

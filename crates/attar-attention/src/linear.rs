@@ -10,12 +10,12 @@ mod backward;
 
 use std::ops::Range;
 
-use attar_ops::{Float, Matrix, Scratch, sum, vectorised};
+use attar_ops::{Float, Matrix, Scratch, Unwritten, UnwrittenPart, sum, vectorised};
 use rayon::prelude::*;
 
 pub(crate) use self::backward::backward;
 use crate::Error;
-use crate::attention::{Attention, Form, Forward};
+use crate::attention::{Attention, Forward};
 use crate::denominator::Bounds;
 use crate::features::{Features, Room as FeatureRoom};
 use crate::kernel::{Kernel, Link, RowScale};
@@ -33,23 +33,23 @@ pub(crate) fn forward<T: Float>(attention: &Attention, inputs: &Inputs<'_, T>) -
     let shape = inputs.shape;
     let kernel = Kernel::new(attention.similarity, shape.dim);
     let features = features(&kernel)?;
-    let mut forward = Forward::zeros(attention.similarity, &shape).with_form(Form::Linear);
+    let (mut output, mut normaliser) = (Unwritten::new(shape.outputs()), vec![T::ZERO; shape.rows()]);
     let line = Line::new(shape);
     let queries = line.cut(Line::queries);
-    let outputs = parts(&mut forward.output, shape.groups(), shape.group(), &queries, shape.value_dim);
-    let normalisers = parts(&mut forward.normaliser, shape.groups(), shape.group(), &queries, 1);
+    let outputs = parts(output.all(), shape.groups(), shape.group(), &queries, shape.value_dim);
+    let normalisers = parts(&mut normaliser[..], shape.groups(), shape.group(), &queries, 1);
     let groups = by_group(outputs.into_iter().zip(normalisers), queries.len());
     // One group after the other as far as there are threads, so that its rows stay near.
     groups.into_par_iter().enumerate().for_each(|(index, rows)| {
         let side = Side::of_group(&kernel, features, inputs.group(index, attention.causal), &line);
         let starts = side.starts(Side::sum_of_keys);
         rows.into_par_iter().zip(starts).zip(&line.segments).for_each(|(((outputs, normalisers), mut sums), times)| {
-            let rows = outputs.into_iter().zip(normalisers).collect();
+            let rows = outputs.into_iter().map(UnwrittenPart::zeros).zip(normalisers).collect();
             // The last segment's sums are nobody's start.
             side.forward(times, &mut sums, rows, times.end < line.end);
         });
     });
-    Ok(forward)
+    Ok(Forward::of_linear(output.into_values(), normaliser))
 }
 
 /// The parts of each group together, of so many segments.
@@ -103,9 +103,14 @@ impl Line {
     }
 }
 
-/// Places of a chunk: causal attention goes through its pairs one by one, which should cost no more than their features.
+/// Places of a chunk: causal attention goes through its pairs one by one, which should cost no more than their features;
+/// without pairs, larger products take less time to begin.
 pub(crate) fn chunk(causal: bool, features: usize) -> usize {
-    if causal && features < TILE { TILE / 2 } else { TILE }
+    match (causal, features < TILE) {
+        (true, true) => TILE / 4,
+        (false, true) => 2 * TILE,
+        (_, false) => TILE,
+    }
 }
 
 /// A group with what is found once for all of its segments.
@@ -247,7 +252,7 @@ impl<'a, T: Float> Side<'a, T> {
         }
     }
 
-    /// Writes the outputs of a segment's queries, for each head of the group, with their denominators.
+    /// Makes of zeros the outputs of a segment's queries, for each head of the group, with their denominators.
     ///
     /// `sums` are those that the first chunk starts from; causal attention leaves in them those after the last, unless
     /// nobody wants them.
@@ -275,7 +280,7 @@ impl<'a, T: Float> Side<'a, T> {
         }
     }
 
-    /// The outputs undivided, and what to divide them by, from the sums and from the keys of the same chunk.
+    /// Adds to zeros the outputs undivided, and what to divide them by, from the sums and the keys of the same chunk.
     fn numerators(
         &self,
         head: usize,
@@ -285,8 +290,6 @@ impl<'a, T: Float> Side<'a, T> {
         [output, denominators]: [&mut [T]; 2],
         room: &mut Room<T>,
     ) {
-        output.fill(T::ZERO);
-        denominators.fill(T::ZERO);
         let prepared = self.queries(head, queries, &mut room.queries);
         let sums = Matrix::row_major(sums, self.columns());
         self.features.add_times_sums(prepared, sums, [&mut *output, &mut *denominators], &mut room.features);

@@ -70,10 +70,9 @@ impl<T: Float> Map<T> {
     pub(crate) fn add_gradient(&self, rows: &[T], dim: usize, features: &[T], of_features: &[T], of_rows: &mut [T]) {
         match self {
             Self::Identity => add(of_rows, of_features),
-            Self::Elu | Self::Relu => {
-                let least = if matches!(self, Self::Elu) { T::ONE } else { T::ZERO };
-                add_slopes(of_rows, rows, features, of_features, least);
-            }
+            // Above zero the feature is 1 or more, below it its own slope.
+            Self::Elu => add_slopes(of_rows, features, of_features, |it| if it < T::ONE { it } else { T::ONE }),
+            Self::Relu => add_slopes(of_rows, features, of_features, |it| if it > T::ZERO { T::ONE } else { T::ZERO }),
             Self::Random(random) => random.add_gradient(rows, dim, features, of_features, of_rows),
             Self::Affine { root, .. } => {
                 for (of_row, of) in of_rows.chunks_exact_mut(dim).zip(of_features.chunks_exact(self.width(dim))) {
@@ -107,14 +106,14 @@ fn add<T: Float>(sums: &mut [T], values: &[T]) {
     );
 }
 
-/// Adds gradients times the slope: 1 above zero, below it the feature where `below` is 1, nothing where it is 0.
-fn add_slopes<T: Float>(of_rows: &mut [T], rows: &[T], features: &[T], of_features: &[T], below: T) {
+/// Adds gradients times the slope, which is found from the feature.
+fn add_slopes<T: Float>(of_rows: &mut [T], features: &[T], of_features: &[T], slope: impl Fn(T) -> T) {
     vectorised(
         of_rows,
         #[inline(always)]
         |of_rows: &mut [T]| {
-            for ((sum, &x), (&feature, &of)) in of_rows.iter_mut().zip(rows).zip(features.iter().zip(of_features)) {
-                *sum += of * if x > T::ZERO { T::ONE } else { below * feature };
+            for ((sum, &feature), &of) in of_rows.iter_mut().zip(features).zip(of_features) {
+                *sum += of * slope(feature);
             }
         },
     );

@@ -59,8 +59,8 @@ impl<T: Float> State<T> {
         let shape = tokens.shape;
         let (kernel, map, line) = (&self.kernel, features(&self.kernel)?, Line::whole(shape));
         let (mut output, mut normaliser) = (vec![T::ZERO; shape.outputs()], vec![T::ZERO; shape.rows()]);
-        let outputs = parts(&mut output, shape.groups(), shape.group(), &line.segments, shape.value_dim);
-        let normalisers = parts(&mut normaliser, shape.groups(), shape.group(), &line.segments, 1);
+        let outputs = parts(&mut output[..], shape.groups(), shape.group(), &line.segments, shape.value_dim);
+        let normalisers = parts(&mut normaliser[..], shape.groups(), shape.group(), &line.segments, 1);
         let state = self.sums.par_iter_mut().zip(&mut self.lengths).zip(&mut self.shifts);
         let heads = outputs.into_par_iter().zip(normalisers);
         state.zip(heads).enumerate().for_each(|(index, (((sums, length), shift), (outputs, normalisers)))| {

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use attar_ops::{Float, UnwrittenPart};
+
 use crate::Error;
 
 /// The lengths of all axes.
@@ -172,22 +174,39 @@ fn slice<'a, T>(values: &'a [T], width: usize, first: usize, rows: &Range<usize>
     &values[(first + rows.start) * width..(first + rows.end) * width]
 }
 
+/// What can be cut in two.
+pub(crate) trait Cut: Sized {
+    fn cut(self, first: usize) -> (Self, Self);
+}
+
+impl<T> Cut for &mut [T] {
+    fn cut(self, first: usize) -> (Self, Self) {
+        self.split_at_mut(first)
+    }
+}
+
+impl<T: Float> Cut for UnwrittenPart<'_, T> {
+    fn cut(self, first: usize) -> (Self, Self) {
+        self.split_at(first)
+    }
+}
+
 /// An array `[groups, heads of a group, rows, width]` cut for tasks: for each group and each range of rows the rows of
 /// every head. The ranges follow each other and cover all rows.
-pub(crate) fn parts<'a, T>(
-    mut values: &'a mut [T],
+pub(crate) fn parts<P: Cut>(
+    mut values: P,
     groups: usize,
     heads: usize,
     ranges: &[Range<usize>],
     width: usize,
-) -> Vec<Vec<&'a mut [T]>> {
+) -> Vec<Vec<P>> {
     let mut all = Vec::with_capacity(groups * ranges.len());
     for _ in 0..groups {
         let first = all.len();
         all.extend(ranges.iter().map(|_| Vec::with_capacity(heads)));
         for _ in 0..heads {
             for (at, range) in ranges.iter().enumerate() {
-                let (part, rest) = values.split_at_mut(range.len() * width);
+                let (part, rest) = values.cut(range.len() * width);
                 all[first + at].push(part);
                 values = rest;
             }

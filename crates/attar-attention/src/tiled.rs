@@ -30,12 +30,12 @@ pub(crate) fn forward<T: Float>(attention: &Attention, inputs: &Inputs<'_, T>) -
     let cut = |width| (shape.groups(), shape.group(), &blocks[..], width);
     let [of_output, of_row] = [shape.value_dim, 1].map(cut);
     let width_if = |there: bool, width| if there { width } else { 0 };
-    let outputs = parts(&mut forward.output, of_output.0, of_output.1, of_output.2, of_output.3);
-    let normalisers = parts(&mut forward.normaliser, of_row.0, of_row.1, of_row.2, of_row.3);
+    let outputs = parts(&mut forward.output[..], of_output.0, of_output.1, of_output.2, of_output.3);
+    let normalisers = parts(&mut forward.normaliser[..], of_row.0, of_row.1, of_row.2, of_row.3);
     let chosen_width = width_if(!forward.chosen.is_empty(), 1);
-    let chosen = parts(&mut forward.chosen, of_row.0, of_row.1, of_row.2, chosen_width);
+    let chosen = parts(&mut forward.chosen[..], of_row.0, of_row.1, of_row.2, chosen_width);
     let soft_width = width_if(!forward.soft.is_empty(), shape.value_dim);
-    let soft = parts(&mut forward.soft, of_output.0, of_output.1, of_output.2, soft_width);
+    let soft = parts(&mut forward.soft[..], of_output.0, of_output.1, of_output.2, soft_width);
     let tasks: Vec<_> = outputs.into_iter().zip(normalisers).zip(chosen.into_iter().zip(soft)).collect();
     tasks.into_par_iter().enumerate().for_each(|(task, ((outputs, normalisers), (chosen, soft)))| {
         let (group, queries) = (&groups[task / blocks.len()], &blocks[task % blocks.len()]);
@@ -251,8 +251,8 @@ pub(crate) fn backward<T: Float>(
         .into_par_iter()
         .map(|index| key_shift(&kernel, &inputs.group(index, attention.causal), T::from_f64(f64::NEG_INFINITY)))
         .collect();
-    let of_keys = parts(&mut gradients.keys, shape.groups(), 1, &segments, shape.dim);
-    let of_values = parts(&mut gradients.values, shape.groups(), 1, &segments, shape.value_dim);
+    let of_keys = parts(&mut gradients.keys[..], shape.groups(), 1, &segments, shape.dim);
+    let of_values = parts(&mut gradients.values[..], shape.groups(), 1, &segments, shape.value_dim);
     let tasks: Vec<_> = of_keys.into_iter().flatten().zip(of_values.into_iter().flatten()).collect();
     let rows = shape.group() * shape.queries;
     let of_queries: Vec<Vec<T>> = tasks

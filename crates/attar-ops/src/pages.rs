@@ -3,6 +3,7 @@
 #![allow(unsafe_code)]
 
 use std::mem::MaybeUninit;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 
@@ -26,6 +27,69 @@ pub fn zeros<T: Float>(count: usize) -> Vec<T> {
     // SAFETY: the capacity is `count` at least, and that many values have just been written.
     unsafe { values.set_len(count) };
     values
+}
+
+/// An array to come: each part is zeroed by the task that goes on with it, while it is near.
+#[derive(Debug)]
+pub struct Unwritten<T> {
+    values: Vec<T>,
+    count: usize,
+    written: AtomicUsize,
+}
+
+/// Some places of an [`Unwritten`], which nobody else has.
+#[derive(Debug)]
+pub struct UnwrittenPart<'a, T> {
+    places: &'a mut [MaybeUninit<T>],
+    written: &'a AtomicUsize,
+}
+
+impl<T: Float> Unwritten<T> {
+    /// Room for `count` values.
+    pub fn new(count: usize) -> Self {
+        let mut values = Vec::with_capacity(count);
+        if count * size_of::<T>() >= LARGE {
+            ask_for_large_pages(&values.spare_capacity_mut()[..count]);
+        }
+        Self { values, count, written: AtomicUsize::new(0) }
+    }
+
+    /// All of it, with nothing written.
+    pub fn all(&mut self) -> UnwrittenPart<'_, T> {
+        *self.written.get_mut() = 0;
+        UnwrittenPart { places: &mut self.values.spare_capacity_mut()[..self.count], written: &self.written }
+    }
+
+    /// The values.
+    ///
+    /// # Panics
+    /// If a part of the last [`Self::all`] has not been written.
+    pub fn into_values(mut self) -> Vec<T> {
+        assert_eq!(*self.written.get_mut(), self.count, "values that are written");
+        // SAFETY: the capacity is `count` at least. Parts share no place and each counts its own once, after writing
+        // them, so all places of the last `all` have been written.
+        unsafe { self.values.set_len(self.count) };
+        self.values
+    }
+}
+
+impl<'a, T: Float> UnwrittenPart<'a, T> {
+    /// The first `count` places, and the others.
+    ///
+    /// # Panics
+    /// If there are fewer.
+    pub fn split_at(self, count: usize) -> (Self, Self) {
+        let (first, rest) = self.places.split_at_mut(count);
+        (Self { places: first, written: self.written }, Self { places: rest, written: self.written })
+    }
+
+    /// Its places as zeros.
+    pub fn zeros(self) -> &'a mut [T] {
+        self.places.fill(MaybeUninit::new(T::ZERO));
+        self.written.fetch_add(self.places.len(), Ordering::Relaxed);
+        // SAFETY: all places have just been written, and a `MaybeUninit<T>` lies as a `T` does.
+        unsafe { &mut *(std::ptr::from_mut(self.places) as *mut [T]) }
+    }
 }
 
 /// Advice that the system may ignore, so that its answer does not matter.
@@ -54,6 +118,28 @@ fn ask_for_large_pages<T>(_: &[T]) {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn parts_are_zeros_of_the_same_array() {
+        for count in [0, 7, 300_000] {
+            let mut array = Unwritten::<f64>::new(count);
+            let (first, rest) = array.all().split_at(count / 3);
+            rest.zeros().fill(2.0);
+            assert!(first.zeros().iter().all(|value| *value == 0.0));
+            let values = array.into_values();
+            assert_eq!(values.len(), count);
+            assert_eq!(values.iter().sum::<f64>(), 2.0 * (count - count / 3) as f64);
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "values that are written")]
+    fn a_part_that_is_not_written_is_no_value() {
+        let mut array = Unwritten::<f32>::new(9);
+        array.all().zeros();
+        array.all().split_at(4).0.zeros();
+        array.into_values();
+    }
 
     #[test]
     fn zeros_of_any_number_can_be_written() {

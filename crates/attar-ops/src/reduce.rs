@@ -102,20 +102,23 @@ pub fn sum_of_products<T: Float>(left: &[T], right: &[T]) -> f64 {
 fn sum_of<T: Float>(left: &[T], right: &[T], term: impl Fn(T, T) -> T) -> f64 {
     let mut sums = [0.0; LANES];
     for (left, right) in left.chunks(RUN).zip(right.chunks(RUN)) {
-        // Two vectors, so that an addition need not wait for the one before.
-        let mut both = [T::ZERO; 2 * LANES];
+        // Two vectors, so that an addition need not wait for the one before; as one array they stay no vectors.
+        let (mut lanes, mut others) = ([T::ZERO; LANES], [T::ZERO; LANES]);
+        let add = |lanes: &mut [T; LANES], left: &[T], right: &[T]| {
+            for ((lane, &left), &right) in lanes.iter_mut().zip(left).zip(right) {
+                *lane += term(left, right);
+            }
+        };
         let (lefts, left_rest) = left.as_chunks::<{ 2 * LANES }>();
         let (rights, right_rest) = right.as_chunks::<{ 2 * LANES }>();
         for (left, right) in lefts.iter().zip(rights) {
-            for ((lane, &left), &right) in both.iter_mut().zip(left).zip(right) {
-                *lane += term(left, right);
-            }
+            add(&mut lanes, &left[..LANES], &right[..LANES]);
+            add(&mut others, &left[LANES..], &right[LANES..]);
         }
-        for (place, (&left, &right)) in left_rest.iter().zip(right_rest).enumerate() {
-            both[place % LANES] += term(left, right);
+        for (left, right) in left_rest.chunks(LANES).zip(right_rest.chunks(LANES)) {
+            add(&mut lanes, left, right);
         }
-        let (lanes, others) = both.split_at(LANES);
-        for ((sum, &lane), &other) in sums.iter_mut().zip(lanes).zip(others) {
+        for ((sum, lane), other) in sums.iter_mut().zip(lanes).zip(others) {
             *sum += (lane + other).to_f64();
         }
     }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use attar_ops::{Float, Matrix, Scratch, vectorised};
+use attar_ops::{Float, Matrix, Scratch, Unwritten, UnwrittenPart, vectorised};
 use rayon::prelude::*;
 
 use super::{KeyRoom, Keys, Line, Room, Side, by_group, features, sums_before, sums_of_all};
@@ -11,6 +11,8 @@ use crate::attention::{Attention, Forward, Gradients};
 use crate::kernel::{Kernel, RowScale};
 use crate::shape::{Inputs, parts};
 use crate::tile::{Block, BlockGradient};
+
+type Part<'a, T> = UnwrittenPart<'a, T>;
 
 /// The gradients of a checked attention, from what its forward pass kept.
 pub(crate) fn backward<T: Float>(
@@ -22,38 +24,74 @@ pub(crate) fn backward<T: Float>(
     let shape = inputs.shape;
     let kernel = Kernel::new(attention.similarity, shape.dim);
     let features = features(&kernel)?;
-    let mut gradients = Gradients::zeros(inputs);
+    let [mut queries_gradient, mut keys_gradient, mut values_gradient] =
+        [inputs.queries, inputs.keys, inputs.values].map(|input| Unwritten::new(input.len()));
     let line = Line::new(shape);
     let (queries, keys) = (line.cut(Line::queries), line.cut(Line::keys));
-    let of_queries = parts(&mut gradients.queries, shape.groups(), shape.group(), &queries, shape.dim);
-    let of_keys = parts(&mut gradients.keys, shape.groups(), 1, &keys, shape.dim);
-    let of_values = parts(&mut gradients.values, shape.groups(), 1, &keys, shape.value_dim);
+    let of_queries = parts(queries_gradient.all(), shape.groups(), shape.group(), &queries, shape.dim);
+    let of_keys = parts(keys_gradient.all(), shape.groups(), 1, &keys, shape.dim);
+    let of_values = parts(values_gradient.all(), shape.groups(), 1, &keys, shape.value_dim);
     let of_rows = of_keys.into_iter().flatten().zip(of_values.into_iter().flatten());
     let groups = by_group(of_queries.into_iter().zip(of_rows), queries.len());
     groups.into_par_iter().enumerate().for_each(|(index, rows)| {
         let mut side = Side::of_group(&kernel, features, inputs.group(index, attention.causal), &line);
         let all = index * shape.group() * shape.queries..(index + 1) * shape.group() * shape.queries;
         side.of_output = &of_output[all.start * shape.value_dim..all.end * shape.value_dim];
-        side.scales = forward.row_scales(&kernel, &shape, of_output, all);
-        let sums = side.starts(Side::sum_of_keys).into_par_iter().zip(side.starts_from_the_end());
-        let tasks = rows.into_par_iter().zip(sums).zip(&line.segments);
-        tasks.for_each(|(((queries, (keys, values)), (mut before, mut after)), times)| {
-            side.backward_down(times, &mut before, queries, [&mut *keys, &mut *values]);
-            side.backward_up(times, &mut after, [keys, values]);
-        });
+        let scales = |rows: Range<usize>| {
+            forward.row_scales(&kernel, &shape, of_output, all.start + rows.start..all.start + rows.end)
+        };
+        let (of_queries, of_rows): (Vec<_>, Vec<_>) = rows.into_iter().unzip();
+        if attention.causal {
+            side.scales = scales(0..all.len());
+            side.causal(of_queries, of_rows);
+        } else {
+            side.over_all_keys(of_queries, of_rows, scales);
+        }
     });
-    Ok(gradients)
+    Ok(Gradients {
+        queries: queries_gradient.into_values(),
+        keys: keys_gradient.into_values(),
+        values: values_gradient.into_values(),
+    })
 }
 
 impl<T: Float> Side<'_, T> {
+    /// The gradients of the group's queries, a segment's heads together, and of its keys and values.
+    fn causal(&self, of_queries: Vec<Vec<Part<'_, T>>>, of_rows: Vec<(Part<'_, T>, Part<'_, T>)>) {
+        let sums = self.starts(Self::sum_of_keys).into_par_iter().zip(self.starts_from_the_end());
+        let tasks = of_queries.into_par_iter().zip(of_rows).zip(sums).zip(&self.line.segments);
+        tasks.for_each(|(((queries, (keys, values)), (mut before, mut after)), times)| {
+            let (keys, values) = (keys.zeros(), values.zeros());
+            let queries = queries.into_iter().map(Part::zeros).collect();
+            self.backward_down(times, &mut before, queries, [&mut *keys, &mut *values]);
+            self.backward_up(times, &mut after, [keys, values]);
+        });
+    }
+
+    /// As [`Self::causal`], where the sums of all keys are known at the first query: one pass over the queries.
+    fn over_all_keys(
+        &self,
+        of_queries: Vec<Vec<Part<'_, T>>>,
+        of_rows: Vec<(Part<'_, T>, Part<'_, T>)>,
+        scales: impl Fn(Range<usize>) -> Vec<RowScale<T>> + Sync,
+    ) {
+        let before = self.starts(Self::sum_of_keys);
+        let tasks = of_queries.into_par_iter().zip(&before).zip(&self.line.segments);
+        let totals: Vec<Vec<T>> =
+            tasks.map(|((queries, before), times)| self.backward_queries(times, before, queries, &scales)).collect();
+        let tasks = of_rows.into_par_iter().zip(sums_of_all(&totals)).zip(&self.line.segments);
+        tasks.for_each(|(((keys, values), mut after), times)| {
+            self.backward_up(times, &mut after, [keys.zeros(), values.zeros()])
+        });
+    }
+
     /// [`Self::starts`] of the sums over queries, of the segments after each.
     fn starts_from_the_end(&self) -> Vec<Vec<T>> {
-        let (causal, segments) = (self.group.causal, &self.line.segments);
-        let totals = segments.par_iter().enumerate().rev();
+        let totals = self.line.segments.par_iter().enumerate().rev();
         let totals: Vec<Vec<T>> = totals
-            .map(|(at, times)| if causal && at == 0 { vec![T::ZERO; self.sums()] } else { self.sum_of_queries(times) })
+            .map(|(at, times)| if at == 0 { vec![T::ZERO; self.sums()] } else { self.sum_of_queries(times) })
             .collect();
-        let mut starts = if causal { sums_before(&totals) } else { sums_of_all(&totals) };
+        let mut starts = sums_before(&totals);
         starts.reverse();
         starts
     }
@@ -61,6 +99,34 @@ impl<T: Float> Side<'_, T> {
     fn sum_of_queries(&self, times: &Range<usize>) -> Vec<T> {
         let (mut sums, mut room) = (vec![T::ZERO; self.sums()], Room::default());
         self.chunks(times).rev().for_each(|times| self.add_queries(&self.line.queries(&times), &mut sums, &mut room));
+        sums
+    }
+
+    /// The queries' gradients by the sums of all keys, and what the segment adds to those of the queries.
+    fn backward_queries(
+        &self,
+        times: &Range<usize>,
+        of_keys: &[T],
+        of_queries: Vec<Part<'_, T>>,
+        scales: impl Fn(Range<usize>) -> Vec<RowScale<T>>,
+    ) -> Vec<T> {
+        let (mut sums, mut room) = (vec![T::ZERO; self.sums()], Room::default());
+        let (first, dim) = (self.line.queries(times).start, self.kernel.dim);
+        let mut of_queries: Vec<&mut [T]> = of_queries.into_iter().map(Part::zeros).collect();
+        for chunk in self.chunks(times) {
+            let queries = self.line.queries(&chunk);
+            for (head, of_rows) in of_queries.iter_mut().enumerate() {
+                let of_rows = &mut of_rows[(queries.start - first) * dim..(queries.end - first) * dim];
+                let rows = self.all_rows(head, &queries);
+                self.scaled(&rows, &scales(rows.clone()), &mut room.rows);
+                let prepared = self.queries(head, &queries, &mut room.queries);
+                let [of_numerators, of_keys] =
+                    [&room.rows[..], of_keys].map(|rows| Matrix::row_major(rows, self.columns()));
+                let rows = [self.group.query_rows(head, &queries), prepared];
+                self.features.add_gradient(rows, of_numerators, of_keys, of_rows, &mut room.features);
+                self.features.add_to_sums(prepared, of_numerators, &mut sums, &mut room.features);
+            }
+        }
         sums
     }
 
@@ -85,14 +151,20 @@ impl<T: Float> Side<'_, T> {
 
     /// `[queries, value_dim + 1]`: the gradient by numerators and denominator.
     fn of_numerators(&self, head: usize, queries: &Range<usize>, out: &mut Scratch<T>) {
-        let (rows, width) = (self.all_rows(head, queries), self.columns() - 1);
-        let of_output = self.of_output_rows(&rows);
+        let rows = self.all_rows(head, queries);
+        self.scaled(&rows, &self.scales[rows.clone()], out);
+    }
+
+    /// [`Self::of_numerators`] of rows with these scales.
+    fn scaled(&self, rows: &Range<usize>, scales: &[RowScale<T>], out: &mut Scratch<T>) {
+        let width = self.columns() - 1;
+        let of_output = self.of_output_rows(rows);
         out.resize(rows.len() * (width + 1));
         vectorised(
             &mut out[..],
             #[inline(always)]
             |out: &mut [T]| {
-                let rows = out.chunks_exact_mut(width + 1).zip(&self.scales[rows.clone()]);
+                let rows = out.chunks_exact_mut(width + 1).zip(scales);
                 for ((out, &RowScale { factor, delta, .. }), of_output) in rows.zip(of_output.chunks_exact(width)) {
                     out.iter_mut().zip(of_output).for_each(|(out, &of)| *out = factor * of);
                     out[width] = -factor * delta;
@@ -114,7 +186,7 @@ impl<T: Float> Side<'_, T> {
         let (first_query, first_key) = (self.line.queries(times).start, self.line.keys(times).start);
         for chunk in self.chunks(times) {
             let (queries, places) = (self.line.queries(&chunk), self.line.keys(&chunk));
-            let keys = self.group.causal.then(|| self.keys(&places, &mut key_room));
+            let keys = self.keys(&places, &mut key_room);
             let at_keys = places.start - first_key..places.end - first_key;
             for (head, of_rows) in of_queries_rows.iter_mut().enumerate() {
                 let of_rows = &mut of_rows[(queries.start - first_query) * dim..(queries.end - first_query) * dim];
@@ -124,13 +196,13 @@ impl<T: Float> Side<'_, T> {
                 let [of_numerators, sums] = [&rows[..], &*sums].map(|rows| Matrix::row_major(rows, self.columns()));
                 let query_rows = self.group.query_rows(head, &queries);
                 self.features.add_gradient([query_rows, prepared], of_numerators, sums, of_rows, features);
-                if let Some(keys) = keys.as_ref().filter(|_| !queries.is_empty() && !places.is_empty()) {
+                if !queries.is_empty() && !places.is_empty() {
                     let of_key_rows = &mut of_key_rows[at_keys.start * dim..at_keys.end * dim];
                     let of_values = &mut of_values[at_keys.start * value_dim..at_keys.end * value_dim];
-                    self.within(head, &queries, prepared, keys, [of_rows, of_key_rows, of_values], &mut block);
+                    self.within(head, &queries, prepared, &keys, [of_rows, of_key_rows, of_values], &mut block);
                 }
             }
-            if let Some(keys) = keys.filter(|_| chunk.end < times.end) {
+            if chunk.end < times.end {
                 self.features.add_to_sums(keys.prepared, keys.values, sums, &mut room.features);
             }
         }
