@@ -27,13 +27,26 @@
 //! # }
 //! ```
 
+pub mod accumulation;
 mod error;
 mod event;
+mod finding;
 mod number;
+mod observation;
 mod reader;
+mod record;
+mod rules;
+mod statistics;
+mod thresholds;
+mod windows;
 mod writer;
 
 pub use error::Error;
 pub use event::{Choice, Epoch, Evaluation, Event, FORMAT, Finish, Header, Position, Status, Step};
+pub use finding::{Finding, Gravity, Place};
+pub use observation::{Activations, Backward, Clip, Norms, Probe, Schedule, Stage, StageStatistics, Tensor};
 pub use reader::Reader;
+pub use record::Record;
+pub use rules::{RULES, Rule, diagnose, explain};
+pub use thresholds::Thresholds;
 pub use writer::Writer;
