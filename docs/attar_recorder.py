@@ -104,7 +104,7 @@ class Recorder:
         rate = self.optimizer.param_groups[0]["lr"]
         self.optimizer.step()
         self.steps, self.pending = self.steps + 1, 0
-        self.loss_sum, self.loss_count = self.loss_sum + float(loss), self.loss_count + 1
+        self.loss_sum, self.loss_count = self.loss_sum + plain(loss), self.loss_count + 1
         place = {"epoch": self.epochs + 1, "step": self.steps}
         self._write("step", **place, loss=number(loss), learning_rate=number(rate))
         if measured:
@@ -127,6 +127,7 @@ class Recorder:
         self.loss_sum, self.loss_count = 0.0, 0
         rate = self.optimizer.param_groups[0]["lr"]
         self._write("epoch", epoch=self.epochs, step=self.steps, loss=number(loss), learning_rate=number(rate))
+        self.file.flush()
 
     def evaluation(self, split, **metrics):
         """Metrics by name on "train", "validation" or "test"."""
@@ -166,7 +167,7 @@ class Recorder:
             loss = loss_of(model)
             loss.backward()
             optimizer.step()
-            losses.append(float(loss))
+            losses.append(loss.item())
         torch.random.set_rng_state(state)
         self.probe("one_batch", {"first": losses[0], "last": losses[-1], "steps": steps})
 
@@ -203,9 +204,29 @@ class Recorder:
         splits: lists of sizes; by default the batch in 1, 2, 4, ... equal parts, and in three unequal ones.
         """
         for sizes in splits or default_splits(len(inputs)):
+            counts = {"micro_batches": len(sizes), "samples": len(inputs), "smallest": min(sizes),
+                      "largest": max(sizes)}
             with self._undisturbed():
-                values = self._accumulation(window, sample_losses, inputs, targets, sizes)
-            self.probe("accumulation", values)
+                try:
+                    values = self._accumulation(window, sample_losses, inputs, targets, sizes)
+                except ValueError:  # batch norm refuses one value per channel
+                    values = dict.fromkeys(("error", "scale", "angle"), math.nan)
+            self.probe("accumulation", {**counts, **values})
+
+    def probe_coupling(self, stages_of, inputs, sizes):
+        """Which stage lets the samples of a batch see each other; `stages_of(inputs)` gives {stage: output} in order,
+        in the mode the model trains in."""
+        with self._undisturbed():
+            seed = torch.random.get_rng_state()
+            x = inputs.clone().requires_grad_()
+            whole = stages_of(x)
+            slopes = {name: first_row_slopes(output, x) for name, output in whole.items()}
+            torch.random.set_rng_state(seed)
+            with torch.no_grad():
+                parts = [stages_of(part) for part in inputs.split(sizes)]
+        for name, output in whole.items():
+            outputs = difference(torch.cat([part[name] for part in parts]), output.detach())
+            self.probe("coupling", {"outputs": outputs, "coupling": slopes[name]}, stage=name)
 
     # Below: how it is done.
 
@@ -246,7 +267,7 @@ class Recorder:
             self.model.load_state_dict(start)
             torch.random.set_rng_state(seed)
             with torch.no_grad():
-                return torch.cat([self.model(x) for x, _ in batches]).double()
+                return torch.cat([self.model(x) for x, _ in batches])
 
         def mean_loss(x, y):
             return sample_losses(self.model, x, y).mean().backward()
@@ -257,8 +278,7 @@ class Recorder:
         one, cut = outputs([(inputs, targets)]), outputs(parts)
         self.model.load_state_dict(start)
         return {
-            "micro_batches": len(sizes), "samples": len(inputs), "smallest": min(sizes), "largest": max(sizes),
-            "outputs": (cut - one).abs().max() / one.abs().max(), "error": (found - whole).norm() / whole.norm(),
+            "outputs": difference(cut, one), "error": (found - whole).norm() / whole.norm(),
             "scale": found @ whole / (whole @ whole), "angle": one_less_cosine(found, whole),
             "last_angle": one_less_cosine(found, last),
         }
@@ -318,9 +338,13 @@ def stage_entry(name, output, activation, gradient):
     return entry
 
 
+def plain(value):
+    return value.item() if isinstance(value, torch.Tensor) else float(value)
+
+
 def number(value):
     """A number as the format writes it, to six digits."""
-    value = float(value)
+    value = plain(value)
     if math.isnan(value):
         return "NaN"
     if math.isinf(value):
@@ -336,6 +360,19 @@ def norm(tensors):
 
 def flat(tensors):
     return torch.cat([t.detach().double().flatten() for t in tensors])
+
+
+def difference(found, expected):
+    """Largest difference over the largest entry."""
+    found, expected = found.double(), expected.double()
+    return (found - expected).abs().max() / expected.abs().max().clamp_min(1e-300)
+
+
+def first_row_slopes(output, inputs):
+    """Largest |d out_0 / d x_j|, j > 0, over |d out_0 / d x_0|, along one random direction of out_0."""
+    direction = torch.randn_like(output[0])
+    rows = torch.autograd.grad((output[0] * direction).sum(), inputs, retain_graph=True)[0].flatten(1).norm(dim=1)
+    return rows[1:].max() / rows[0].clamp_min(1e-300)
 
 
 def one_less_cosine(a, b):

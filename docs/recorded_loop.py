@@ -1,9 +1,15 @@
 """A training loop recorded by attar_recorder.py, with the mistakes that the doctor tells apart:
 
-    python docs/recorded_loop.py run.jsonl [sound|no-zero-grad|high-rate|summed-accumulation]
+    python docs/recorded_loop.py run.jsonl [VARIANT]
 
-Ten classes of points about ten centres in 20 dimensions, a network of one hidden layer, 120 steps. `no-zero-grad` and
-`high-rate` end alike, far above where they began; the record tells which is which.
+sound                  nothing is wrong
+no-zero-grad           zero_grad once, before the loop
+no-zero-grad-low-rate  the same at a two-hundredth of the learning rate: the curve looks healthy
+high-rate              zero_grad is there, the learning rate is too high: the curve looks like no-zero-grad
+accumulation           gradients of 4 micro-batches are averaged: sound
+summed-accumulation    they are summed: the division by 4 is missing
+
+Ten classes of points about ten centres in 20 dimensions, a network of one hidden layer, 120 steps.
 """
 
 import sys
@@ -51,27 +57,28 @@ def train(path, variant):
     torch.manual_seed(7)
     inputs, targets = data()
     model = Net()
-    rate = {"high-rate": 30.0, "no-zero-grad": 0.1}.get(variant, 0.1)
+    rate = {"high-rate": 3.0, "no-zero-grad-low-rate": 0.0005}.get(variant, 0.1)
     optimizer = torch.optim.SGD(model.parameters(), lr=rate, momentum=0.9)
-    summed = variant == "summed-accumulation"
-    recorder = Recorder(path, model, optimizer, batch_size=BATCH, accumulation=MICRO_BATCHES if summed else 1, seed=7,
-                        classes=CLASSES, stages={"hidden": "relu", "output": ""}, norms_every=2)
+    parts_of_batch = MICRO_BATCHES if "accumulation" in variant else 1
+    averaged = variant != "summed-accumulation"
+    recorder = Recorder(path, model, optimizer, batch_size=BATCH, accumulation=parts_of_batch, seed=7,
+                        classes=CLASSES, stages={"hidden": "relu", "output": ""}, norms_every=4)
     probe = (inputs[:BATCH], targets[:BATCH])
     recorder.probe_one_batch(lambda model: loss_of(model, *probe))
     recorder.probe_reduction(loss_of, *probe)
-    if summed:
-        recorder.probe_accumulation(window_of(model), sample_losses, *probe)
+    if parts_of_batch > 1:
+        recorder.probe_accumulation(window_of(model, averaged), sample_losses, *probe)
+        recorder.probe_coupling(model.stages, probe[0], [BATCH // MICRO_BATCHES] * MICRO_BATCHES)
     for _ in range(6):
         for x, y in zip(inputs.split(BATCH), targets.split(BATCH)):
-            if variant != "no-zero-grad" or recorder.steps == 0:
+            if not variant.startswith("no-zero-grad") or recorder.steps == 0:
                 recorder.zero_grad()
-            parts = [(x, y)] if not summed else list(zip(x.chunk(MICRO_BATCHES), y.chunk(MICRO_BATCHES)))
-            losses = []
-            for part in parts:
-                losses.append(loss_of(model, *part))
-                # The mistake of `summed-accumulation`: it should be losses[-1] / len(parts).
-                recorder.backward(losses[-1], len(part[0]))
-            recorder.step(sum(float(loss) for loss in losses) / len(losses))
+            mean = 0.0
+            for part in zip(x.chunk(parts_of_batch), y.chunk(parts_of_batch)):
+                loss, share = loss_of(model, *part), len(part[0]) / len(x)
+                recorder.backward(loss * share if averaged else loss, len(part[0]))
+                mean += share * loss.item()
+            recorder.step(mean)
         recorder.epoch()
         stages = model.stages(probe[0])
         recorder.activations(stages, F.cross_entropy(stages["output"], probe[1]))
@@ -80,12 +87,14 @@ def train(path, variant):
     recorder.finish()
 
 
-def window_of(model):
+def window_of(model, averaged):
     """What the loop does from zero_grad to before the step, for the accumulation probe."""
     def window(parts):
         model.zero_grad()
+        samples = sum(len(x) for x, _ in parts)
         for x, y in parts:
-            loss_of(model, x, y).backward()
+            loss = loss_of(model, x, y)
+            (loss * len(x) / samples if averaged else loss).backward()
     return window
 
 

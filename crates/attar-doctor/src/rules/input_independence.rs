@@ -5,9 +5,9 @@ use crate::{Finding, Gravity, Place, Record, Thresholds};
 
 pub(super) static RULE: Rule = Rule {
     name: "input-independence",
-    wrong: "after training, the outputs are the same for different inputs, or the loss is no lower than with all inputs at zero.",
+    wrong: "after training, the outputs are the same for different inputs, or the loss is the same with all inputs at zero.",
     matters: "the network gives the labels' frequencies and has learnt nothing of the inputs: they do not arrive, or do not belong to the labels.",
-    quantity: "of the last probe `input` after a step: deviation of the outputs over their root mean square; and (loss_zeroed - loss) / loss_zeroed.",
+    quantity: "of the last probe `input` after a step: deviation of the outputs over their root mean square; and |loss_zeroed - loss| / loss_zeroed.",
     threshold: "1e-3 and 0.05 (own; the input-independent baseline is from Karpathy 2019).",
     remedy: "look at what the network is given just before its first stage, whether labels and inputs are in the same order, and for dead units.",
     explains: &[],
@@ -19,10 +19,11 @@ fn check(record: &Record, thresholds: &Thresholds) -> Vec<Finding> {
     if probe.step == 0 {
         return Vec::new();
     }
-    let gain = probe.value("loss_zeroed").zip(probe.value("loss")).map(|(zeroed, loss)| (zeroed - loss) / zeroed);
+    let gain =
+        probe.value("loss_zeroed").zip(probe.value("loss")).map(|(zeroed, loss)| ((zeroed - loss) / zeroed).abs());
     let judged = [
         (probe.value("variation"), thresholds.output_variation, "the outputs vary by no more over a batch"),
-        (gain, thresholds.input_gain, "the inputs lower the loss by no more"),
+        (gain, thresholds.input_gain, "the inputs change the loss by no more"),
     ];
     let ill = judged.into_iter().filter_map(|(value, limit, words)| value.map(|value| (value, limit, words)));
     let ill = ill.filter(|(value, limit, _)| value.is_nan() || value < limit);
