@@ -83,6 +83,28 @@ pub enum Fault {
     Unexplained,
 }
 
+impl Fault {
+    /// What to do about it.
+    pub fn remedy(self) -> &'static str {
+        match self {
+            Self::Uncomputable => "use larger micro-batches, or layer or group norm in place of batch norm",
+            Self::Coupled => "use layer or group norm in place of batch norm, or freeze its statistics",
+            Self::MasksByBatch => "key the masks of dropout by sample, not by the order of calls",
+            Self::NoDivision => "divide each micro-batch's mean loss by the number of micro-batches",
+            Self::SummedLoss => "average the loss over the samples of the whole batch",
+            Self::SummedThenDivided => "divide by the samples of the whole batch, not by the number of micro-batches",
+            Self::MeanOfMeans => "weigh each micro-batch's mean loss by its share of the batch's samples",
+            Self::NotPerSample => "gather the outputs of the whole batch before the loss (GradCache)",
+            Self::ZeroedInside => "empty the buffers once a window, before its first backward pass",
+            Self::ClippedInside => "clip once, after the last backward pass of the window",
+            Self::StepInside => "step after the last backward pass of the window only",
+            Self::DroppedWindow => "step at the end of an epoch too, weighing by the samples that are there",
+            Self::ScheduleInside => "move the schedule once, after the optimizer's step",
+            Self::Unexplained => "compare the gradients tensor by tensor",
+        }
+    }
+}
+
 /// A fault with its evidence.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Found {
@@ -255,7 +277,7 @@ impl Judge<'_> {
             let fits = |split: &&&&Split| (split.scale / expected(split) - 1.0).abs() <= SCALE_TOLERANCE;
             if tells.iter().any(|split| expected(split) != 1.0) && tells.iter().filter(fits).count() == tells.len() {
                 let most = tells.iter().map(|split| split.scale).fold(0.0, f64::max);
-                self.name(fault, most, 1.0, format!("the scale of the gradient is {words} for every split"));
+                self.name(fault, most, 1.0, format!("for every split the scale of the gradient is {words}"));
                 fitting += 1;
             }
         }

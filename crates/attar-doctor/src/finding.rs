@@ -71,6 +71,16 @@ pub struct Finding {
     pub rerun: Option<String>,
 }
 
+/// `value` with four significant digits, in powers of ten where it is far from one.
+pub(crate) fn shown(value: f64) -> String {
+    let exponent = value.abs().log10().floor();
+    match exponent {
+        _ if value == 0.0 || !value.is_finite() => value.to_string(),
+        -3.0..5.0 => format!("{value:.*}", (3.0 - exponent).max(0.0) as usize),
+        _ => format!("{value:.3e}"),
+    }
+}
+
 impl fmt::Display for Gravity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -88,5 +98,36 @@ impl fmt::Display for Place {
             self.step.map(|step| format!("step {step}")),
         ];
         f.write_str(&parts.into_iter().flatten().collect::<Vec<_>>().join(", "))
+    }
+}
+
+impl fmt::Display for Finding {
+    /// Several lines: what, where, evidence, remedy.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { rule, gravity, value, threshold, place, message, remedy, consequence_of, rerun } = self;
+        write!(f, "{gravity}: {rule}")?;
+        if *place != Place::default() {
+            write!(f, " ({place})")?;
+        }
+        write!(f, "\n  {message}\n  measured {}, threshold {}", shown(*value), shown(*threshold))?;
+        match consequence_of {
+            Some(cause) => write!(f, "\n  probably a consequence of {cause}")?,
+            None => write!(f, "\n  remedy: {remedy}")?,
+        }
+        rerun.as_ref().map_or(Ok(()), |rerun| write!(f, "\n  with the remedy: {rerun}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shown;
+
+    #[test]
+    fn numbers_are_shown_with_four_digits() {
+        let cases = [(0.0, "0"), (2.31987, "2.320"), (-41.5, "-41.50"), (0.00123456, "0.001235"), (15000.0, "15000")];
+        for (value, expected) in cases {
+            assert_eq!(shown(value), expected);
+        }
+        assert_eq!([shown(5.6e8), shown(1e-12), shown(f64::NAN)], ["5.600e8", "1.000e-12", "NaN"]);
     }
 }

@@ -22,6 +22,10 @@
 //! let events = reader.by_ref().collect::<Result<Vec<_>, _>>()?;
 //! assert_eq!(events.len(), 2);
 //! assert!(!reader.is_torn());
+//!
+//! for finding in attar_doctor::diagnose(&attar_doctor::Record::read(&path)?, &attar_doctor::Thresholds::default()) {
+//!     println!("{finding}");
+//! }
 //! # std::fs::remove_file(&path).ok();
 //! # Ok(())
 //! # }

@@ -1,5 +1,7 @@
 //! The certificate's verdict on a least-squares model in plain numbers, with each mistake planted.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use attar_doctor::accumulation::{Coupling, Fault, Split, Verdict, judge, order_faults, tolerance};
 use attar_doctor::{Backward, Clip, Epoch, Event, Finish, Header, Position, Record, Schedule, Status, Step};
 

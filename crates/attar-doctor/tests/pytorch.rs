@@ -2,6 +2,8 @@
 //!
 //! To make them anew: `python docs/recorded_loop.py crates/attar-doctor/tests/records/VARIANT.jsonl VARIANT`.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use attar_doctor::{Finding, Gravity, Reader, Record, Thresholds, diagnose};
 
 fn path(name: &str) -> String {

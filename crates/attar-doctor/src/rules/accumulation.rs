@@ -9,11 +9,12 @@ pub(super) static RULE: Rule = Rule {
     wrong: "a batch cut into micro-batches does not give the gradient of the whole batch.",
     matters: "the run trains at another learning rate, with other weights per sample or another network than it says, \
               and nothing warns: the mistake of 2024 in several libraries stood for years.",
-    quantity: "against g0, the gradient of the mean per-sample loss in one pass (probes `accumulation`, over all splits): \
-               s = <g, g0> / <g0, g0>, which is k where the division by k is missing, N where the loss is summed, N / k \
-               where it is summed and then divided; 1 - cos, on uneven splits only for a mean of means, on even ones \
-               for a loss that is no mean over samples, for clipping and for emptying inside the window; outputs that \
-               differ where samples are coupled (probes `coupling` name the stage) or masks are drawn by batch.",
+    quantity: "against g0, the gradient of the mean per-sample loss in one pass (probes `accumulation`, over all \
+               splits): s = <g, g0> / <g0, g0>, which is k where the division by k is missing, N where the loss is \
+               summed, N / k where it is summed and then divided; 1 - cos, on uneven splits only for a mean of means, \
+               on even ones for a loss that is no mean over samples, for clipping and for emptying inside the window; \
+               outputs that differ where samples are coupled (probes `coupling` name the stage) or masks are drawn by \
+               batch.",
     threshold: "1e-12 in f64; in f32 max(1e-5, 8 sqrt(n) 2^-24) over n summed terms (Ipsen and Zhou 2019); 1 - cos to \
                 the square of it, at least 1e-13.",
     remedy: "weigh each micro-batch's mean loss by its share of the batch's samples; clip, step, empty and move the \
@@ -32,8 +33,9 @@ fn check(record: &Record, _: &Thresholds) -> Vec<Finding> {
 }
 
 fn finding(found: Found) -> Finding {
-    let Found { value, threshold, stage, message, .. } = found;
-    RULE.finding(Gravity::Fault, value, threshold, Place { stage, ..Place::default() }, message)
+    let Found { fault, value, threshold, stage, message } = found;
+    let finding = RULE.finding(Gravity::Fault, value, threshold, Place { stage, ..Place::default() }, message);
+    Finding { remedy: fault.remedy(), ..finding }
 }
 
 #[cfg(test)]

@@ -6,8 +6,8 @@ use crate::{Clip, Event, Finding, Gravity, Place, Record, Thresholds};
 pub(super) static RULE: Rule = Rule {
     name: "clipping",
     wrong: "the gradient is clipped at most steps.",
-    matters: "clipping is meant for the rare long gradient; at most steps it is a second learning rate that nobody set, \
-              and the gradient's length no longer counts.",
+    matters: "clipping is meant for the rare long gradient; at most steps it is a second learning rate that nobody \
+              set, and the gradient's length no longer counts.",
     quantity: "share of calls to clip that found a norm above the limit.",
     threshold: "0.5 (Google's tuning playbook: above half, clip less or lower the rate).",
     remedy: "raise the limit to the 90th percentile of the norms, or lower the learning rate.",

@@ -6,10 +6,14 @@ use crate::{Finding, Gravity, Place, Record, Thresholds};
 pub(super) static RULE: Rule = Rule {
     name: "collapsed-codes",
     wrong: "the codes of different inputs are nearly one point, or lie on one line.",
-    matters: "a representation that tells nothing apart is useless to whoever builds on it, and the training loss may not show it.",
-    quantity: "of the last probe `codes`: deviation of the codes scaled to length 1, times the root of the dimension (1 healthy, 0 collapsed); and the effective rank exp(entropy of the singular values).",
-    threshold: "0.1 (lightly's collapse level of 0.9) and 1.5 for four dimensions or more (RankMe, Garrido et al. 2023, compares ranks; the number is own).",
-    remedy: "keep negatives or a variance term in a contrastive loss, stop the gradient on one side, lower the weight of what pulls codes together.",
+    matters: "a representation that tells nothing apart is useless to whoever builds on it, and the training loss may \
+              not show it.",
+    quantity: "of the last probe `codes`: deviation of the codes scaled to length 1, times the root of the dimension \
+               (1 healthy, 0 collapsed); and the effective rank exp(entropy of the singular values).",
+    threshold: "0.1 (lightly's collapse level of 0.9) and 1.5 for four dimensions or more (RankMe, Garrido et al. \
+                2023, compares ranks; the number is own).",
+    remedy: "keep negatives or a variance term in a contrastive loss, stop the gradient on one side, lower the weight \
+             of what pulls codes together.",
     explains: &[],
     check,
 };

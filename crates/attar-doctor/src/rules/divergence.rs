@@ -1,6 +1,7 @@
 //! A loss that ends above where it began, or gives back what it gained.
 
 use super::Rule;
+use crate::finding::shown;
 use crate::statistics::{blocks, median};
 use crate::{Event, Finding, Gravity, Place, Record, Thresholds};
 
@@ -39,8 +40,8 @@ fn check(record: &Record, thresholds: &Thresholds) -> Vec<Finding> {
         }
         () => return Vec::new(),
     };
-    let message =
-        format!("the loss goes from {initial:.4} to {best:.4} to {last:.4}: {value:.2} {what}{}", fresh(record));
+    let [from, through, to, value_shown] = [initial, best, last, value].map(shown);
+    let message = format!("the loss goes from {from} to {through} to {to}: {value_shown} {what}{}", fresh(record));
     vec![RULE.finding(Gravity::Fault, value, threshold, Place::step(first_rise(&losses, initial)), message)]
 }
 

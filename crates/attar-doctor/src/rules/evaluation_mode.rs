@@ -5,8 +5,8 @@ use crate::{Event, Finding, Gravity, Place, Record, Thresholds};
 
 pub(super) static RULE: Rule = Rule {
     name: "evaluation-mode",
-    wrong: "backward passes are made with the network in evaluation mode, as when training goes on after an evaluation \
-            that did not switch back.",
+    wrong: "backward passes are made with the network in evaluation mode, as when training goes on after an \
+            evaluation that did not switch back.",
     matters: "dropout is off and batch norm uses running statistics that no longer follow the network.",
     quantity: "share of backward passes whose `training` is false.",
     threshold: "0; normalisation frozen on purpose leaves the network as a whole in training mode.",

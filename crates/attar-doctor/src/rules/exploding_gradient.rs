@@ -9,8 +9,8 @@ pub(super) static RULE: Rule = Rule {
     wrong: "the gradient grows by a factor from stage to stage on its way from the loss to the input.",
     matters: "the rate that the last stages bear throws the first ones about, or overflows.",
     quantity: "as vanishing-gradient, with the other sign.",
-    threshold: "a factor of 1.5 a stage (a sound batch-normed plain layer has 1.211, Yang et al. 2019) and 70 over all \
-                stages (AutoTrainer, Zhang et al. 2021).",
+    threshold: "a factor of 1.5 a stage (a sound batch-normed plain layer has 1.211, Yang et al. 2019) and 70 over \
+                all stages (AutoTrainer, Zhang et al. 2021).",
     remedy: "use He or orthogonal initialisation, normalise the stages, clip the gradient.",
     explains: &[],
     check,

@@ -8,9 +8,12 @@ pub(super) static RULE: Rule = Rule {
     name: "frozen-parameter",
     wrong: "the optimizer holds a parameter that has a gradient, and its steps do not change it.",
     matters: "the network trains around it; the optimizer may hold a copy made before the model was moved or wrapped.",
-    quantity: "tensors the optimizer was given, with a gradient at some recorded step and an update of exactly zero at every one.",
-    threshold: "0 tensors; every optimizer moves what has a gradient, if ever so little (AWS Debugger UnchangedTensor asks the same of three steps).",
-    remedy: "give the optimizer the model's own parameters, after it is moved or wrapped, and a learning rate above zero for every group.",
+    quantity: "tensors the optimizer was given, with a gradient at some recorded step and an update of exactly zero \
+               at every one.",
+    threshold: "0 tensors; every optimizer moves what has a gradient, if ever so little (AWS Debugger UnchangedTensor \
+                asks the same of three steps).",
+    remedy: "give the optimizer the model's own parameters, after it is moved or wrapped, and a learning rate above \
+             zero for every group.",
     explains: &[],
     check,
 };

@@ -1,6 +1,7 @@
 //! The loss before training against that of a network that knows nothing.
 
 use super::Rule;
+use crate::finding::shown;
 use crate::{Finding, Gravity, Place, Record, Thresholds};
 
 pub(super) static RULE: Rule = Rule {
@@ -12,8 +13,8 @@ pub(super) static RULE: Rule = Rule {
                mean squared norm of the target for squared error; less 1.",
     threshold: "1 above (TheDeepChecker's pre-check, Ben Braiek and Khomh 2022, and Karpathy's recipe, 2019), 0.5 \
                 below (own: no batch of untrained guesses is that lucky).",
-    remedy: "initialise the last layer smaller (zero is sound there), normalise the inputs, and check the reduction of \
-             the loss and what the input contains.",
+    remedy: "initialise the last layer smaller (zero is sound there), normalise the inputs, and check the reduction \
+             of the loss and what the input contains.",
     explains: &[],
     check,
 };
@@ -26,7 +27,8 @@ fn check(record: &Record, thresholds: &Thresholds) -> Vec<Finding> {
         excess if -excess > thresholds.initial_loss_shortfall => -thresholds.initial_loss_shortfall,
         _ => return Vec::new(),
     };
-    let message = format!("the first loss is {initial:.4}, that of a network that knows nothing {ignorant:.4}");
+    let message =
+        format!("the first loss is {}, that of a network that knows nothing {}", shown(initial), shown(ignorant));
     vec![RULE.finding(Gravity::Warning, excess, threshold, Place::step(1), message)]
 }
 

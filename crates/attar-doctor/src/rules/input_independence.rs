@@ -5,11 +5,15 @@ use crate::{Finding, Gravity, Place, Record, Thresholds};
 
 pub(super) static RULE: Rule = Rule {
     name: "input-independence",
-    wrong: "after training, the outputs are the same for different inputs, or the loss is the same with all inputs at zero.",
-    matters: "the network gives the labels' frequencies and has learnt nothing of the inputs: they do not arrive, or do not belong to the labels.",
-    quantity: "of the last probe `input` after a step: deviation of the outputs over their root mean square; and |loss_zeroed - loss| / loss_zeroed.",
+    wrong: "after training, the outputs are the same for different inputs, or the loss is the same with all inputs at \
+            zero.",
+    matters: "the network gives the labels' frequencies and has learnt nothing of the inputs: they do not arrive, or \
+              do not belong to the labels.",
+    quantity: "of the last probe `input` after a step: deviation of the outputs over their root mean square; and \
+               |loss_zeroed - loss| / loss_zeroed.",
     threshold: "1e-3 and 0.05 (own; the input-independent baseline is from Karpathy 2019).",
-    remedy: "look at what the network is given just before its first stage, whether labels and inputs are in the same order, and for dead units.",
+    remedy: "look at what the network is given just before its first stage, whether labels and inputs are in the same \
+             order, and for dead units.",
     explains: &[],
     check,
 };

@@ -7,11 +7,11 @@ pub(super) static RULE: Rule = Rule {
     name: "non-finite",
     wrong: "a loss, gradient or activation is NaN or infinite.",
     matters: "it spreads to all weights with the next step, and nothing after it means anything.",
-    quantity: "the first such number in the order of events; of activations the stage nearest to the input, of gradients \
-               the tensor nearest to the output, from which it spreads.",
+    quantity: "the first such number in the order of events; of activations the stage nearest to the input, of \
+               gradients the tensor nearest to the output, from which it spreads.",
     threshold: "0.",
-    remedy: "look at that stage for a logarithm or root of zero, a division by zero or an overflow; lower the learning \
-             rate or scale the loss less where it grew there.",
+    remedy: "look at that stage for a logarithm or root of zero, a division by zero or an overflow; lower the \
+             learning rate or scale the loss less where it grew there.",
     explains: &["divergence", "one-batch", "input-independence", "collapsed-codes", "train-eval-gap", "clipping"],
     check,
 };

@@ -8,8 +8,10 @@ pub(super) static RULE: Rule = Rule {
     wrong: "two runs with the same seed give different losses.",
     matters: "no change can be told from chance, and no fault can be looked for twice.",
     quantity: "largest relative difference of the losses of two runs of the same seed (last probe `reproduction`).",
-    threshold: "0: the same additions in the same order give the same bits. Raise it where a device is known to add in any order.",
-    remedy: "seed every generator, fix the order of samples and workers, ask the framework for its deterministic algorithms.",
+    threshold: "0: the same additions in the same order give the same bits. Raise it where a device is known to add \
+                in any order.",
+    remedy: "seed every generator, fix the order of samples and workers, ask the framework for its deterministic \
+             algorithms.",
     explains: &[],
     check,
 };

@@ -1,15 +1,19 @@
 //! A network that cannot learn one batch by heart.
 
 use super::Rule;
+use crate::finding::shown;
 use crate::{Finding, Gravity, Place, Record, Thresholds};
 
 pub(super) static RULE: Rule = Rule {
     name: "one-batch",
     wrong: "trained on one batch alone, the network does not bring its loss near zero.",
-    matters: "what cannot learn 32 samples will not learn the rest: labels that do not belong to the inputs, a cut gradient, a last stage that cannot give the answer.",
-    quantity: "last loss over first of the probe `one_batch`, a copy trained on one batch (several hundred steps, no augmentation, dropout or decay).",
+    matters: "what cannot learn 32 samples will not learn the rest: labels that do not belong to the inputs, a cut \
+              gradient, a last stage that cannot give the answer.",
+    quantity: "last loss over first of the probe `one_batch`, a copy trained on one batch (several hundred steps, no \
+               augmentation, dropout or decay).",
     threshold: "0.1 (own; TheDeepChecker and Karpathy's recipe ask for zero, which a bottleneck cannot give).",
-    remedy: "look at what the network is given and asked: inputs, labels, last activation and loss; then at the path of the gradient.",
+    remedy: "look at what the network is given and asked: inputs, labels, last activation and loss; then at the path \
+             of the gradient.",
     explains: &[],
     check,
 };
@@ -22,7 +26,7 @@ fn check(record: &Record, thresholds: &Thresholds) -> Vec<Finding> {
         return Vec::new();
     }
     let steps = probe.value("steps").unwrap_or(f64::NAN);
-    let message = format!("on one batch the loss goes from {first:.4} to {last:.4} in {steps} steps");
+    let message = format!("on one batch the loss goes from {} to {} in {steps} steps", shown(first), shown(last));
     vec![RULE.finding(Gravity::Warning, share, thresholds.one_batch, Place::step(probe.step), message)]
 }
 

@@ -8,8 +8,8 @@ pub(super) static RULE: Rule = Rule {
     name: "oscillation",
     wrong: "the training loss rises again and again by more than the noise of its batches.",
     matters: "the steps overshoot: much of the time goes into undoing what the last ones did.",
-    quantity: "over twentieths of the run, the sum of the rises of the mean loss beyond three standard errors, over the \
-               whole progress (from the largest mean to the smallest).",
+    quantity: "over twentieths of the run, the sum of the rises of the mean loss beyond three standard errors, over \
+               the whole progress (from the largest mean to the smallest).",
     threshold: "0.5 (own; AutoTrainer counts swings of the accuracy by 0.03, which noise reaches too).",
     remedy: "lower the learning rate, or the momentum; if stale-gradient was found too, mend that first.",
     explains: &[],

@@ -5,8 +5,10 @@ use crate::{Finding, Gravity, Place, Record, Thresholds};
 
 pub(super) static RULE: Rule = Rule {
     name: "repeated-augmentation",
-    wrong: "different samples are augmented from the same seed, as when every worker of a loader begins with the same one.",
-    matters: "the data is augmented less than it seems, by the number of workers, and the epochs may repeat each other.",
+    wrong: "different samples are augmented from the same seed, as when every worker of a loader begins with the same \
+            one.",
+    matters: "the data is augmented less than it seems, by the number of workers, and the epochs may repeat each \
+              other.",
     quantity: "share of seeds drawn for different samples that had been drawn before (last probe `augmentation`).",
     threshold: "0: of 64-bit seeds two are equal by chance once in 2^32 draws.",
     remedy: "draw each sample's seed from the run's seed, the epoch and the sample's number; seed the workers apart.",

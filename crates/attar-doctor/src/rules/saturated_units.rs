@@ -7,9 +7,11 @@ pub(super) static RULE: Rule = Rule {
     name: "saturated-units",
     wrong: "most units of a stage lie at a bound of their activation for nearly every sample.",
     matters: "there the derivative is next to zero, so neither they nor what is before them learn.",
-    quantity: "share of units within a hundredth of a bound for at least 95 % of the probe batch, at the last measurement.",
+    quantity: "share of units within a hundredth of a bound for at least 95 % of the probe batch, at the last \
+               measurement.",
     threshold: "half of a stage (AWS Debugger SaturatedActivation; TheDeepChecker).",
-    remedy: "scale the weights down or the inputs to unit variance, normalise before the activation, or use an activation without bounds.",
+    remedy: "scale the weights down or the inputs to unit variance, normalise before the activation, or use an \
+             activation without bounds.",
     explains: &[],
     check,
 };

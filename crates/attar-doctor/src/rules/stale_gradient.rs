@@ -6,11 +6,11 @@ use crate::{Finding, Gravity, Place, Record, Thresholds};
 
 pub(super) static RULE: Rule = Rule {
     name: "stale-gradient",
-    wrong: "a step descends the sum of this batch's gradient and those of earlier batches, because the buffers were not \
-            emptied after the step before: zero_grad is missing, or sits where it runs too seldom.",
-    matters: "the sum of all past gradients is a force that no longer knows where the weights are: plain descent circles \
-              the minimum for ever, momentum diverges at every learning rate. At a small one the curve looks healthy, \
-              at a larger one it looks like a learning rate that is too high; so the curve is no evidence.",
+    wrong: "a step descends the sum of this batch's gradient and those of earlier batches, because the buffers were \
+            not emptied after the step before: zero_grad is missing, or sits where it runs too seldom.",
+    matters: "the sum of all past gradients is a force that no longer knows where the weights are: plain descent \
+              circles the minimum for ever, momentum diverges at every learning rate. At a small one the curve looks \
+              healthy, at a larger one it looks like a learning rate that is too high; so the curve is no evidence.",
     quantity: "the norm of the gradient buffers just before the first backward pass after a step, which must be zero; \
                where a fresh backward was recorded (probe `stale`), r = |after - fresh| / |fresh| and q = |after - \
                before - fresh| / |fresh|: stale when r is not zero and q is. Where zero_grad sits is read from the \

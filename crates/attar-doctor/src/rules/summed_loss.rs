@@ -8,11 +8,11 @@ pub(super) static RULE: Rule = Rule {
     wrong: "the loss is summed over the samples of the batch, not averaged.",
     matters: "the gradient, and with plain descent the step, grows with the batch: a learning rate found at one batch \
               size is wrong at another, and the last, smaller batch counts less.",
-    quantity: "the exponent a in loss ~ samples^a, from the loss of the same weights on two sizes (probe `reduction`): \
-               0 for a mean, 1 for a sum; without the probe, whether the first loss is the batch size times that of a \
-               network that knows nothing.",
-    threshold: "0.5, half way (TheDeepChecker tests whether the loss doubles with the batch); without the probe, within \
-                a factor of 2.",
+    quantity: "the exponent a in loss ~ samples^a, from the loss of the same weights on two sizes (probe \
+               `reduction`): 0 for a mean, 1 for a sum; without the probe, whether the first loss is the batch size \
+               times that of a network that knows nothing.",
+    threshold: "0.5, half way (TheDeepChecker tests whether the loss doubles with the batch); without the probe, \
+                within a factor of 2.",
     remedy: "average the loss over the samples (reduction=\"mean\"), and scale the learning rate with it.",
     explains: &["initial-loss", "divergence", "oscillation", "update-ratio", "non-finite", "clipping", "accumulation"],
     check,

@@ -1,14 +1,18 @@
 //! The same batch, another loss in evaluation mode.
 
 use super::Rule;
+use crate::finding::shown;
 use crate::{Finding, Gravity, Place, Record, Thresholds};
 
 pub(super) static RULE: Rule = Rule {
     name: "train-eval-gap",
     wrong: "on one and the same batch the loss in evaluation mode is far above that in training mode.",
-    matters: "what is evaluated is not what was trained: running statistics of batch norm that lag, were taken from other data or never used.",
-    quantity: "(eval - train) / max(train, a tenth of the loss that a network has that knows nothing) of the last probe `train_eval`.",
-    threshold: "0.5 (TheDeepChecker: losses 50 % apart). A lower loss in evaluation mode is what dropout does and passes.",
+    matters: "what is evaluated is not what was trained: running statistics of batch norm that lag, were taken from \
+              other data or never used.",
+    quantity: "(eval - train) / max(train, a tenth of the loss that a network has that knows nothing) of the last \
+               probe `train_eval`.",
+    threshold: "0.5 (TheDeepChecker: losses 50 % apart). A lower loss in evaluation mode is what dropout does and \
+                passes.",
     remedy: "let the running statistics see more batches (more momentum, larger batches), or use layer or group norm.",
     explains: &[],
     check,
@@ -23,7 +27,8 @@ fn check(record: &Record, thresholds: &Thresholds) -> Vec<Finding> {
     if gap <= thresholds.train_eval_gap {
         return Vec::new();
     }
-    let message = format!("the same batch has loss {train:.4} in training mode and {eval:.4} in evaluation mode");
+    let message =
+        format!("the same batch has loss {} in training mode and {} in evaluation mode", shown(train), shown(eval));
     vec![RULE.finding(Gravity::Warning, gap, thresholds.train_eval_gap, Place::step(probe.step), message)]
 }
 

@@ -7,10 +7,13 @@ use crate::{Finding, Gravity, Place, Record, Thresholds};
 pub(super) static RULE: Rule = Rule {
     name: "unused-parameter",
     wrong: "the optimizer holds a parameter whose gradient is absent or exactly zero at every recorded step.",
-    matters: "it is not part of what computes the loss: a forgotten branch, a detached tensor, a stage that is all dead.",
+    matters: "it is not part of what computes the loss: a forgotten branch, a detached tensor, a stage that is all \
+              dead.",
     quantity: "tensors the optimizer was given without any gradient other than zero.",
-    threshold: "0 tensors, over at least three recorded steps (branches that begin at zero have no gradient at the first).",
-    remedy: "remove the parameter, or mend the path: look for detach, no_grad, a branch never called, and dead units after it.",
+    threshold: "0 tensors, over at least three recorded steps (branches that begin at zero have no gradient at the \
+                first).",
+    remedy: "remove the parameter, or mend the path: look for detach, no_grad, a branch never called, and dead units \
+             after it.",
     explains: &["frozen-parameter"],
     check,
 };

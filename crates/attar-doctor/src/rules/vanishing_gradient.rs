@@ -8,10 +8,10 @@ pub(super) static RULE: Rule = Rule {
     name: "vanishing-gradient",
     wrong: "the gradient shrinks by a factor from stage to stage on its way from the loss to the input.",
     matters: "the first stages learn that many times slower than the last; with plain descent hardly at all.",
-    quantity: "the slope of ln |dL/dh| over the stages (without stages: of the matrices' gradients), by least squares, \
-               the median over all measurements; not the size, which a small loss makes small everywhere.",
-    threshold: "a factor of 1.5 a stage, well beyond the 1.211 of a sound batch-normed plain layer (Yang et al. 2019), \
-                and 1e3 over all stages (AutoTrainer, Zhang et al. 2021: first below 1e-3 of last).",
+    quantity: "the slope of ln |dL/dh| over the stages (without stages: of the matrices' gradients), by least \
+               squares, the median over all measurements; not the size, which a small loss makes small everywhere.",
+    threshold: "a factor of 1.5 a stage, well beyond the 1.211 of a sound batch-normed plain layer (Yang et al. \
+                2019), and 1e3 over all stages (AutoTrainer, Zhang et al. 2021: first below 1e-3 of last).",
     remedy: "use ReLU with He initialisation, residual connections or normalisation in place of saturating stages.",
     explains: &[],
     check,

@@ -7,8 +7,8 @@ use crate::{Finding, Gravity, Place, Record, Thresholds};
 pub(super) static RULE: Rule = Rule {
     name: "window-drop",
     wrong: "the last micro-batches of an epoch do not fill a window, and no step follows them.",
-    matters: "their gradient is thrown away, or waits in the buffers and joins the next epoch's first window, where it \
-              belongs to older weights and weighs too much; with a fixed order some samples are never learnt.",
+    matters: "their gradient is thrown away, or waits in the buffers and joins the next epoch's first window, where \
+              it belongs to older weights and weighs too much; with a fixed order some samples are never learnt.",
     quantity: "backward passes before the end of an epoch that no step follows.",
     threshold: "0: dropping whole micro-batches on purpose is done before their backward pass.",
     remedy: "step at the last micro-batch of an epoch too, weighing by the samples that are there.",

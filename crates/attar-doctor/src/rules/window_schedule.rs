@@ -7,8 +7,8 @@ use crate::{Finding, Gravity, Place, Record, Thresholds};
 pub(super) static RULE: Rule = Rule {
     name: "window-schedule",
     wrong: "the learning-rate schedule moves inside an accumulation window.",
-    matters: "with k micro-batches it runs k times too fast: warm-up is too short and the rate has decayed long before \
-              training ends.",
+    matters: "with k micro-batches it runs k times too fast: warm-up is too short and the rate has decayed long \
+              before training ends.",
     quantity: "steps whose window of several backward passes has a schedule call after its first.",
     threshold: "0: schedules are counted in optimizer steps or epochs.",
     remedy: "move the schedule once, after the optimizer's step.",

@@ -7,8 +7,8 @@ use crate::{Finding, Gravity, Place, Record, Thresholds};
 pub(super) static RULE: Rule = Rule {
     name: "zeroed-gradient",
     wrong: "zero_grad runs between a backward pass and the step that should use its gradient.",
-    matters: "the step sees no gradient, or inside an accumulation window that of the last micro-batch alone; the loss \
-              then stands still, or falls as if the batch were a fraction of what it is.",
+    matters: "the step sees no gradient, or inside an accumulation window that of the last micro-batch alone; the \
+              loss then stands still, or falls as if the batch were a fraction of what it is.",
     quantity: "steps whose window has a zero_grad after a backward pass.",
     threshold: "0: no order of calls in which it is meant is known.",
     remedy: "call zero_grad once a window: after the step, or before the window's first backward pass.",
@@ -19,12 +19,12 @@ pub(super) static RULE: Rule = Rule {
 fn check(record: &Record, _: &Thresholds) -> Vec<Finding> {
     let is_zero = |call: &Call| *call == Call::ZeroGrad;
     let all = ordered_windows(record);
-    let ill = |is: fn(&Window, fn(&Call) -> bool) -> bool| -> Vec<u64> {
-        all.iter().filter(|window| window.closed && is(window, is_zero)).map(|window| window.step).collect()
+    let steps = |is: &dyn Fn(&Window) -> bool| -> Vec<u64> {
+        all.iter().filter(|window| window.closed && is(window)).map(|window| window.step).collect()
     };
     let places = [
-        ("between two backward passes", ill(|window, is_zero| window.inside(is_zero))),
-        ("between the last backward pass and the step", ill(|window, is_zero| window.after_last(is_zero))),
+        ("between two backward passes", steps(&|window| window.inside(is_zero))),
+        ("between the last backward pass and the step", steps(&|window| window.after_last(is_zero))),
     ];
     let ill = places.iter().filter(|(_, steps)| !steps.is_empty());
     ill.map(|(place, steps)| {
