@@ -17,6 +17,7 @@ mod frozen_parameter;
 mod gradient_slope;
 mod initial_loss;
 mod input_independence;
+mod no_progress;
 mod non_finite;
 mod not_reproducible;
 mod one_batch;
@@ -78,7 +79,7 @@ impl fmt::Display for Rule {
 }
 
 /// All rules.
-pub static RULES: [&Rule; 28] = [
+pub static RULES: [&Rule; 29] = [
     &stale_gradient::RULE,
     &zeroed_gradient::RULE,
     &accumulation::RULE,
@@ -94,6 +95,7 @@ pub static RULES: [&Rule; 28] = [
     &non_finite::RULE,
     &divergence::RULE,
     &oscillation::RULE,
+    &no_progress::RULE,
     &update_ratio::RULE,
     &exploding_gradient::RULE,
     &vanishing_gradient::RULE,
@@ -114,8 +116,8 @@ pub static RULES: [&Rule; 28] = [
 /// An empty list says that no rule objects, not that the run is right: what was not recorded was not judged.
 pub fn diagnose(record: &Record, thresholds: &Thresholds) -> Vec<Finding> {
     let mut findings: Vec<Finding> = RULES.iter().flat_map(|rule| rule.check(record, thresholds)).collect();
-    let graves: Vec<&str> = findings.iter().filter(|f| f.gravity == Gravity::Fault).map(|f| f.rule).collect();
-    let causes: Vec<&Rule> = RULES.iter().copied().filter(|rule| graves.contains(&rule.name)).collect();
+    let found: Vec<&str> = findings.iter().map(|finding| finding.rule).collect();
+    let causes: Vec<&Rule> = RULES.iter().copied().filter(|rule| found.contains(&rule.name)).collect();
     for finding in &mut findings {
         let cause = causes.iter().find(|cause| cause.explains.contains(&finding.rule));
         finding.consequence_of = cause.map(|cause| cause.name);
@@ -142,6 +144,14 @@ mod tests {
             assert!(text.contains(rule.wrong) && text.contains(rule.remedy));
         }
         assert!(explain("stale").is_none());
+    }
+
+    #[test]
+    fn no_rule_explains_what_explains_it() {
+        for rule in RULES {
+            let explained = rule.explains.iter().filter_map(|name| explain(name));
+            assert!(explained.clone().all(|other| !other.explains.contains(&rule.name)), "{}", rule.name);
+        }
     }
 
     #[test]

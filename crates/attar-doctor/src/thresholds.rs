@@ -30,8 +30,12 @@ pub struct Thresholds {
     pub saturated_share: f64,
     /// `divergence`: final loss over the loss before training.
     pub divergence_rise: f64,
+    /// `divergence`: largest loss over the loss before training.
+    pub divergence_peak: f64,
     /// `divergence`: share of the best progress that was lost again.
     pub divergence_loss: f64,
+    /// `no-progress`: smallest fall of the loss, over the loss before training.
+    pub progress: f64,
     /// `oscillation`: rises beyond noise, over the whole progress.
     pub oscillation: f64,
     /// `clipping`: share of steps.
@@ -67,7 +71,9 @@ impl Default for Thresholds {
             dead_share: 0.5,
             saturated_share: 0.5,
             divergence_rise: 1.1,
+            divergence_peak: 2.0,
             divergence_loss: 0.2,
+            progress: 0.05,
             oscillation: 0.5,
             clipped_share: 0.5,
             train_eval_gap: 0.5,

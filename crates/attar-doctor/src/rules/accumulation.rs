@@ -19,7 +19,17 @@ pub(super) static RULE: Rule = Rule {
                 the square of it, at least 1e-13.",
     remedy: "weigh each micro-batch's mean loss by its share of the batch's samples; clip, step, empty and move the \
              schedule once a window; key masks by sample; use layer or group norm in place of batch norm.",
-    explains: &["divergence", "oscillation", "update-ratio", "clipping"],
+    explains: &[
+        "divergence",
+        "oscillation",
+        "update-ratio",
+        "clipping",
+        "dead-units",
+        "saturated-units",
+        "input-independence",
+        "no-progress",
+        "non-finite",
+    ],
     check,
 };
 

@@ -10,7 +10,7 @@ pub(super) static RULE: Rule = Rule {
     quantity: "share of units (features, channels) that are zero for the whole probe batch, at the last measurement.",
     threshold: "half of a stage (AWS Debugger DeadRelu).",
     remedy: "lower the learning rate, normalise before the activation, use He initialisation or a leaky activation.",
-    explains: &[],
+    explains: &["unused-parameter", "input-independence", "no-progress", "one-batch"],
     check,
 };
 

@@ -1,28 +1,29 @@
 //! Parameters that have a gradient and do not move.
 
 use super::Rule;
-use super::tensor_history::{first_step, histories};
+use super::tensor_history::{first_step, histories, rates};
 use crate::{Finding, Gravity, Place, Record, Thresholds};
 
 pub(super) static RULE: Rule = Rule {
     name: "frozen-parameter",
     wrong: "the optimizer holds a parameter that has a gradient, and its steps do not change it.",
     matters: "the network trains around it; the optimizer may hold a copy made before the model was moved or wrapped.",
-    quantity: "tensors the optimizer was given, with a gradient at some recorded step and an update of exactly zero \
-               at every one.",
-    threshold: "0 tensors; every optimizer moves what has a gradient, if ever so little (AWS Debugger UnchangedTensor \
-                asks the same of three steps).",
+    quantity: "tensors the optimizer was given, with an update of exactly zero at every recorded step, although at \
+               one the learning rate times the gradient was more than 1e-6 of the weights.",
+    threshold: "0 tensors; 1e-6 is ten times what f32 rounds away (AWS Debugger UnchangedTensor asks the same of \
+                three steps).",
     remedy: "give the optimizer the model's own parameters, after it is moved or wrapped, and a learning rate above \
              zero for every group.",
-    explains: &[],
+    explains: &["no-progress", "update-ratio"],
     check,
 };
 
 fn check(record: &Record, _: &Thresholds) -> Vec<Finding> {
     let histories = histories(record);
+    let rates = rates(record);
     let ill: Vec<_> = histories
         .iter()
-        .filter(|history| history.tensor.optimised && history.has_gradient() && !history.moves())
+        .filter(|history| history.tensor.optimised && !history.moves() && history.should_move(&rates))
         .collect();
     let Some(first) = ill.first() else { return Vec::new() };
     let message = format!("{} of {} parameters have a gradient but never change", ill.len(), histories.len());
@@ -48,6 +49,9 @@ mod tests {
         let record = with_norms(|norms| norms.update[2] *= f64::from(norms.step > 1));
         assert!(check(&record, &Thresholds::default()).is_empty());
         let record = with_norms(|norms| (norms.gradient[2], norms.update[2]) = (None, 0.0));
+        assert!(check(&record, &Thresholds::default()).is_empty());
+        // A gradient so small that it is rounded away.
+        let record = with_norms(|norms| (norms.gradient[2], norms.update[2]) = (Some(1e-8), 0.0));
         assert!(check(&record, &Thresholds::default()).is_empty());
     }
 }

@@ -14,7 +14,7 @@ pub(super) static RULE: Rule = Rule {
     threshold: "1e-3 and 0.05 (own; the input-independent baseline is from Karpathy 2019).",
     remedy: "look at what the network is given just before its first stage, whether labels and inputs are in the same \
              order, and for dead units.",
-    explains: &[],
+    explains: &["no-progress"],
     check,
 };
 

@@ -12,7 +12,15 @@ pub(super) static RULE: Rule = Rule {
     threshold: "0.",
     remedy: "look at that stage for a logarithm or root of zero, a division by zero or an overflow; lower the \
              learning rate or scale the loss less where it grew there.",
-    explains: &["divergence", "one-batch", "input-independence", "collapsed-codes", "train-eval-gap", "clipping"],
+    explains: &[
+        "divergence",
+        "one-batch",
+        "input-independence",
+        "collapsed-codes",
+        "train-eval-gap",
+        "clipping",
+        "no-progress",
+    ],
     check,
 };
 

@@ -14,7 +14,7 @@ pub(super) static RULE: Rule = Rule {
     threshold: "0.1 (own; TheDeepChecker and Karpathy's recipe ask for zero, which a bottleneck cannot give).",
     remedy: "look at what the network is given and asked: inputs, labels, last activation and loss; then at the path \
              of the gradient.",
-    explains: &[],
+    explains: &["no-progress"],
     check,
 };
 

@@ -12,7 +12,7 @@ pub(super) static RULE: Rule = Rule {
     threshold: "half of a stage (AWS Debugger SaturatedActivation; TheDeepChecker).",
     remedy: "scale the weights down or the inputs to unit variance, normalise before the activation, or use an \
              activation without bounds.",
-    explains: &[],
+    explains: &["no-progress", "one-batch"],
     check,
 };
 

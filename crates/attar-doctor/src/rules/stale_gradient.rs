@@ -28,6 +28,8 @@ pub(super) static RULE: Rule = Rule {
         "dead-units",
         "saturated-units",
         "accumulation",
+        "input-independence",
+        "no-progress",
     ],
     check,
 };

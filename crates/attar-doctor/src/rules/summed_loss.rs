@@ -14,7 +14,20 @@ pub(super) static RULE: Rule = Rule {
     threshold: "0.5, half way (TheDeepChecker tests whether the loss doubles with the batch); without the probe, \
                 within a factor of 2.",
     remedy: "average the loss over the samples (reduction=\"mean\"), and scale the learning rate with it.",
-    explains: &["initial-loss", "divergence", "oscillation", "update-ratio", "non-finite", "clipping", "accumulation"],
+    explains: &[
+        "initial-loss",
+        "divergence",
+        "oscillation",
+        "update-ratio",
+        "non-finite",
+        "clipping",
+        "accumulation",
+        "dead-units",
+        "saturated-units",
+        "input-independence",
+        "no-progress",
+        "exploding-gradient",
+    ],
     check,
 };
 

@@ -1,5 +1,7 @@
 //! The sizes of one tensor over the run, for the rules that ask how it fared.
 
+use std::collections::BTreeMap;
+
 use crate::{Record, Tensor};
 
 /// Fewer recorded steps say nothing: branches that begin at zero have no gradient at the first.
@@ -21,6 +23,12 @@ impl History<'_> {
         self.updates.iter().any(|norm| *norm != 0.0)
     }
 
+    /// Whether a plain step of some recorded gradient is more than what rounding hides; `rates` as [`rates`] gives them.
+    pub(super) fn should_move(&self, rates: &[f64]) -> bool {
+        let steps = self.gradients.iter().zip(&self.weights).zip(rates);
+        steps.into_iter().any(|((gradient, weight), rate)| rate * gradient.unwrap_or(0.0) > 1e-6 * weight)
+    }
+
     /// A matrix or kernel; the ratios of biases and gains, which may begin at zero, say little.
     pub(super) fn is_matrix(&self) -> bool {
         self.tensor.shape.len() >= 2
@@ -39,6 +47,13 @@ pub(super) fn histories(record: &Record) -> Vec<History<'_>> {
         updates: record.norms().filter_map(|norms| norms.update.get(i).copied()).collect(),
     };
     record.header.tensors.iter().enumerate().map(history).collect()
+}
+
+/// The learning rate of each step that has norms.
+pub(super) fn rates(record: &Record) -> Vec<f64> {
+    let mut rates = BTreeMap::new();
+    rates.extend(record.steps().map(|step| (step.step, step.learning_rate)));
+    record.norms().map(|norms| rates.get(&norms.step).copied().unwrap_or(0.0)).collect()
 }
 
 /// The step of the first `norms`.

@@ -11,7 +11,7 @@ pub(super) static RULE: Rule = Rule {
     quantity: "tensors that the header marks as not optimised and that have a gradient at some recorded step.",
     threshold: "0 tensors: what is frozen on purpose asks for no gradient.",
     remedy: "give it to the optimizer, or exclude it from the gradient (requires_grad = False).",
-    explains: &[],
+    explains: &["no-progress"],
     check,
 };
 

@@ -14,7 +14,7 @@ pub(super) static RULE: Rule = Rule {
                 first).",
     remedy: "remove the parameter, or mend the path: look for detach, no_grad, a branch never called, and dead units \
              after it.",
-    explains: &["frozen-parameter"],
+    explains: &["frozen-parameter", "no-progress", "one-batch", "input-independence"],
     check,
 };
 

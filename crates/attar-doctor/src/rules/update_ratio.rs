@@ -14,7 +14,7 @@ pub(super) static RULE: Rule = Rule {
                percentile not below (a schedule may well end small, and begin so).",
     threshold: "1e-1 and 1e-4 (TheDeepChecker, Ben Braiek and Khomh 2022; sound nets lie about 1e-3).",
     remedy: "above: lower the learning rate by a factor of ten; below: raise it, for that matrix at least.",
-    explains: &[],
+    explains: &["no-progress"],
     check,
 };
 

@@ -13,7 +13,7 @@ pub(super) static RULE: Rule = Rule {
     threshold: "a factor of 1.5 a stage, well beyond the 1.211 of a sound batch-normed plain layer (Yang et al. \
                 2019), and 1e3 over all stages (AutoTrainer, Zhang et al. 2021: first below 1e-3 of last).",
     remedy: "use ReLU with He initialisation, residual connections or normalisation in place of saturating stages.",
-    explains: &[],
+    explains: &["no-progress", "one-batch", "input-independence", "update-ratio"],
     check,
 };
 

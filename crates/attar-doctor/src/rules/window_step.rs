@@ -11,7 +11,7 @@ pub(super) static RULE: Rule = Rule {
     quantity: "steps after fewer backward passes than the header's accumulation, but for the last of an epoch.",
     threshold: "0.",
     remedy: "step after every k-th backward pass only.",
-    explains: &["accumulation"],
+    explains: &["accumulation", "stale-gradient"],
     check,
 };
 

@@ -12,7 +12,16 @@ pub(super) static RULE: Rule = Rule {
     quantity: "steps whose window has a zero_grad after a backward pass.",
     threshold: "0: no order of calls in which it is meant is known.",
     remedy: "call zero_grad once a window: after the step, or before the window's first backward pass.",
-    explains: &["frozen-parameter", "unused-parameter", "update-ratio", "accumulation", "one-batch"],
+    explains: &[
+        "frozen-parameter",
+        "unused-parameter",
+        "update-ratio",
+        "accumulation",
+        "one-batch",
+        "divergence",
+        "no-progress",
+        "input-independence",
+    ],
     check,
 };
 
