@@ -158,7 +158,7 @@ class Recorder:
 
     def probe_one_batch(self, loss_of, steps=300, rate=1e-2):
         """Trains a copy of the model on one batch; `loss_of(model)` is the loss on it."""
-        state = torch.random.get_rng_state()
+        state = generators()
         model = copy.deepcopy(self.model)
         optimizer = torch.optim.Adam(model.parameters(), lr=rate)
         losses = []
@@ -168,7 +168,7 @@ class Recorder:
             loss.backward()
             optimizer.step()
             losses.append(loss.item())
-        torch.random.set_rng_state(state)
+        set_generators(state)
         self.probe("one_batch", {"first": losses[0], "last": losses[-1], "steps": steps})
 
     def probe_reduction(self, loss_of, inputs, targets):
@@ -217,11 +217,11 @@ class Recorder:
         """Which stage lets the samples of a batch see each other; `stages_of(inputs)` gives {stage: output} in order,
         in the mode the model trains in."""
         with self._undisturbed():
-            seed = torch.random.get_rng_state()
+            seed = generators()
             x = inputs.clone().requires_grad_()
             whole = stages_of(x)
             slopes = {name: first_row_slopes(output, x) for name, output in whole.items()}
-            torch.random.set_rng_state(seed)
+            set_generators(seed)
             with torch.no_grad():
                 parts = [stages_of(part) for part in inputs.split(sizes)]
         for name, output in whole.items():
@@ -254,18 +254,18 @@ class Recorder:
     def _accumulation(self, window, sample_losses, inputs, targets, sizes):
         parts = list(zip(inputs.split(sizes), targets.split(sizes)))
         start = {name: value.clone() for name, value in self.model.state_dict().items()}
-        seed = torch.random.get_rng_state()
+        seed = generators()
 
         def gradient(run):
             self.model.load_state_dict(start)
-            torch.random.set_rng_state(seed)
+            set_generators(seed)
             self.model.zero_grad()
             run()
             return flat(torch.zeros_like(p) if p.grad is None else p.grad for _, p in self.named)
 
         def outputs(batches):
             self.model.load_state_dict(start)
-            torch.random.set_rng_state(seed)
+            set_generators(seed)
             with torch.no_grad():
                 return torch.cat([self.model(x) for x, _ in batches])
 
@@ -296,14 +296,25 @@ class Undisturbed:
         self.gradients = [(p, p.grad) for p in self.model.parameters()]
         for p, _ in self.gradients:
             p.grad = None
-        self.generator = torch.random.get_rng_state()
+        self.generator = generators()
 
     def __exit__(self, *_):
         self.model.load_state_dict(self.state)
         self.model.train(self.training)
         for p, gradient in self.gradients:
             p.grad = gradient
-        torch.random.set_rng_state(self.generator)
+        set_generators(self.generator)
+
+
+def generators():
+    """The states of all generators that masks may be drawn from."""
+    return [torch.random.get_rng_state()] + (torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [])
+
+
+def set_generators(states):
+    torch.random.set_rng_state(states[0])
+    if states[1:]:
+        torch.cuda.set_rng_state_all(states[1:])
 
 
 def default_splits(samples):
