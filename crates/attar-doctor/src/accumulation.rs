@@ -79,6 +79,8 @@ pub enum Fault {
     DroppedWindow,
     /// The schedule moves with every micro-batch.
     ScheduleInside,
+    /// Data-parallel ranks whose parameters do not stay equal.
+    RanksDrift,
     /// Gradient, update or running statistics differ in a way that no mistake above explains.
     Unexplained,
 }
@@ -100,6 +102,7 @@ impl Fault {
             Self::StepInside => "step after the last backward pass of the window only",
             Self::DroppedWindow => "step at the end of an epoch too, weighing by the samples that are there",
             Self::ScheduleInside => "move the schedule once, after the optimizer's step",
+            Self::RanksDrift => "start all ranks from the same weights and let each step with the same gradient",
             Self::Unexplained => "compare the gradients tensor by tensor",
         }
     }

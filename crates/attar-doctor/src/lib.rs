@@ -37,6 +37,7 @@ mod event;
 mod finding;
 mod number;
 mod observation;
+pub mod ranks;
 mod reader;
 mod record;
 mod rules;

@@ -86,7 +86,7 @@ pub struct Norms {
     pub epoch: u64,
     /// The step just done.
     pub step: u64,
-    /// Of the gradient before clipping; `None` where there is none.
+    /// Of the gradient as the step gets it; `None` where there is none.
     #[serde(with = "number::sparse_list")]
     pub gradient: Vec<Option<f64>>,
     /// Of the weights before the step.
