@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use attar_doctor::{
     Activations, Backward, Choice, Clip, Epoch, Error, Evaluation, Event, FORMAT, Finish, Header, Norms, Position,
-    Probe, Reader, Schedule, Stage, StageStatistics, Status, Step, Tensor, Writer,
+    Probe, Reader, Record, Schedule, Stage, StageStatistics, Status, Step, Tensor, Thresholds, Writer, diagnose,
 };
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -146,10 +146,43 @@ fn observation() -> impl Strategy<Value = Event> {
         }),
         (place, prop::collection::vec(stage(), 0..3))
             .prop_map(|((epoch, step), stages)| Event::Activations(Activations { epoch, step, stages })),
-        (place, any::<String>(), any::<String>(), metrics()).prop_map(|((epoch, step), kind, stage, values)| {
+        (place, kind(), any::<String>(), values()).prop_map(|((epoch, step), kind, stage, values)| {
             Event::Probe(Probe { epoch, step, kind, stage, values })
         }),
     ]
+}
+
+fn kind() -> impl Strategy<Value = String> {
+    let kinds = ["one_batch", "input", "train_eval", "reduction", "stale", "accumulation", "coupling", "codes"];
+    prop_oneof![any::<String>(), prop::sample::select(kinds.to_vec()).prop_map(String::from)]
+}
+
+fn values() -> impl Strategy<Value = BTreeMap<String, f64>> {
+    let names = [
+        "first",
+        "last",
+        "variation",
+        "loss",
+        "train",
+        "eval",
+        "small",
+        "large",
+        "r",
+        "q",
+        "micro_batches",
+        "samples",
+        "smallest",
+        "largest",
+        "outputs",
+        "error",
+        "scale",
+        "angle",
+        "last_angle",
+        "clipped",
+        "coupling",
+        "spread",
+    ];
+    prop::collection::btree_map(prop::sample::select(names.to_vec()).prop_map(String::from), number(), 0..22)
 }
 
 fn stage() -> impl Strategy<Value = StageStatistics> {
@@ -183,6 +216,15 @@ proptest! {
         expected.extend(events);
         let found: Vec<Event> = Reader::open(&path).unwrap().map(Result::unwrap).collect();
         prop_assert_eq!(shown(&found), shown(&expected));
+    }
+
+    #[test]
+    fn no_record_is_too_odd_to_be_diagnosed(events in prop::collection::vec(event(), 0..40)) {
+        let order = events.len() % 2 == 0;
+        let record = Record { header: Header { order, ..header() }, events };
+        for finding in diagnose(&record, &Thresholds::default()) {
+            prop_assert!(finding.to_string().contains(finding.rule));
+        }
     }
 
     #[test]
