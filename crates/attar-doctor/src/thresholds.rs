@@ -68,7 +68,7 @@ impl Default for Thresholds {
             gradient_factor: 1.5,
             vanishing_span: 1e3,
             exploding_span: 70.0,
-            dead_share: 0.5,
+            dead_share: 0.7,
             saturated_share: 0.5,
             divergence_rise: 1.1,
             divergence_peak: 2.0,

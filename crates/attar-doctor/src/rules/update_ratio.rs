@@ -2,7 +2,7 @@
 
 use super::Rule;
 use super::tensor_history::{History, first_step, histories};
-use crate::statistics::{median, quantile};
+use crate::statistics::quantile;
 use crate::{Finding, Gravity, Place, Record, Thresholds};
 
 pub(super) static RULE: Rule = Rule {
@@ -20,33 +20,30 @@ pub(super) static RULE: Rule = Rule {
 
 fn check(record: &Record, thresholds: &Thresholds) -> Vec<Finding> {
     let histories = histories(record);
-    let matrices: Vec<&History> = histories.iter().filter(|h| h.is_matrix() && h.moves()).collect();
-    let ratios = |history: &History| -> Vec<f64> {
-        let pairs = history.updates.iter().zip(&history.weights).filter(|(_, weight)| **weight > 0.0);
-        pairs.map(|(update, weight)| update / weight).collect()
-    };
+    let matrices: Vec<&History> = histories.iter().filter(|history| history.is_matrix() && history.moves()).collect();
     let (high, low) = (thresholds.update_ratio_high, thresholds.update_ratio_low);
-    let of = |measure: fn(&[f64]) -> Option<f64>| {
-        matrices
-            .iter()
-            .filter_map(move |history| measure(&ratios(history)).map(|ratio| (ratio, history.tensor.name.as_str())))
-    };
-    let largest: Vec<(f64, &str)> = of(median).filter(|(ratio, _)| *ratio > high).collect();
-    let smallest: Vec<(f64, &str)> = of(|ratios| quantile(ratios, 0.9)).filter(|(ratio, _)| *ratio < low).collect();
-    let worst = |found: &[(f64, &str)], threshold: f64, words: &str| {
-        let farther = |(a, _): &&(f64, &str), (b, _): &&(f64, &str)| {
-            (a / threshold).ln().abs().total_cmp(&(b / threshold).ln().abs())
-        };
-        found.iter().max_by(farther).map(|(ratio, name)| {
-            let message = format!(
-                "a step changes {} of {} matrices {words}; {name} by {ratio:.1e} of itself",
-                found.len(),
-                matrices.len()
-            );
-            RULE.finding(Gravity::Warning, *ratio, threshold, Place::parameter(name, first_step(record)), message)
+    let too_large = measured(&matrices, 0.5).filter(|(ratio, _)| *ratio > high).max_by(|a, b| a.0.total_cmp(&b.0));
+    let too_small = measured(&matrices, 0.9).filter(|(ratio, _)| *ratio < low).min_by(|a, b| a.0.total_cmp(&b.0));
+    let found = [
+        (too_large, high, "half of the steps change it by more"),
+        (too_small, low, "nine steps of ten change it by less"),
+    ];
+    let found = found.into_iter().filter_map(|(worst, limit, words)| worst.map(|worst| (worst, limit, words)));
+    found
+        .map(|((ratio, name), limit, words)| {
+            let message = format!("{name} is worst of {} matrices: {words} than {ratio:.1e} of itself", matrices.len());
+            RULE.finding(Gravity::Warning, ratio, limit, Place::parameter(name, first_step(record)), message)
         })
-    };
-    worst(&largest, high, "too much").into_iter().chain(worst(&smallest, low, "hardly at all")).collect()
+        .collect()
+}
+
+/// The ratio of update to weight below which the share `q` of the steps lies, and the name, of each matrix.
+fn measured<'a>(matrices: &[&'a History<'a>], q: f64) -> impl Iterator<Item = (f64, &'a str)> {
+    matrices.iter().filter_map(move |history| {
+        let pairs = history.updates.iter().zip(&history.weights).filter(|(_, weight)| **weight > 0.0);
+        let ratios: Vec<f64> = pairs.map(|(update, weight)| update / weight).collect();
+        quantile(&ratios, q).map(|ratio| (ratio, history.tensor.name.as_str()))
+    })
 }
 
 #[cfg(test)]
