@@ -8,7 +8,7 @@ pub(super) static RULE: Rule = Rule {
     wrong: "most units of a stage are zero for every sample of the probe batch.",
     matters: "a dead ReLU has no gradient and does not come back: the stage is narrower than it was built.",
     quantity: "share of units (features, channels) that are zero for the whole probe batch, at the last measurement.",
-    threshold: "0.7 of a stage (AutoTrainer and DeepDiagnosis; at the half of AWS Debugger sound wide stages were accused).",
+    threshold: "0.7 of a stage (AutoTrainer and DeepDiagnosis; at the half of AWS Debugger sound stages were accused).",
     remedy: "lower the learning rate, normalise before the activation, use He initialisation or a leaky activation.",
     explains: &["unused-parameter", "input-independence", "no-progress", "one-batch"],
     check,

@@ -100,8 +100,8 @@ impl Evidence {
         }
         if let Some(&(step, r, q)) = altered.first() {
             let message = format!(
-                "the gradient the step uses differs from this batch's own by {r:.3} and stale buffers do not explain it \
-                 (q = {q:.3}): something else changes the buffers"
+                "the gradient the step uses differs from this batch's own by {r:.3} and stale buffers do not explain \
+                 it (q = {q:.3}): something else changes the buffers"
             );
             return Some(RULE.finding(Gravity::Warning, r, 0.0, Place::step(step), message));
         }
@@ -118,8 +118,8 @@ impl Evidence {
         let share = if self.judged == 0 { 1.0 } else { self.full.len() as f64 / self.judged as f64 };
         let first = self.full.first().copied().unwrap_or(step);
         let message = format!(
-            "the buffers still hold earlier gradients at the first backward pass of {:.0} % of the steps; {confirmation}; \
-             zero_grad is {}",
+            "the buffers still hold earlier gradients at the first backward pass of {:.0} % of the steps; \
+             {confirmation}; zero_grad is {}",
             share * 100.0,
             self.seat(record)
         );

@@ -23,7 +23,7 @@ impl History<'_> {
         self.updates.iter().any(|norm| *norm != 0.0)
     }
 
-    /// Whether a plain step of some recorded gradient is more than what rounding hides; `rates` as [`rates`] gives them.
+    /// Whether a plain step of some recorded gradient is more than rounding hides; `rates` from [`rates`].
     pub(super) fn should_move(&self, rates: &[f64]) -> bool {
         let steps = self.gradients.iter().zip(&self.weights).zip(rates);
         steps.into_iter().any(|((gradient, weight), rate)| rate * gradient.unwrap_or(0.0) > 1e-6 * weight)
