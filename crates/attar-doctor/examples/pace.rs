@@ -1,8 +1,8 @@
-//! How long one `step` event takes to write and to read: `cargo run --release -p attar-doctor --example pace`.
+//! How long events take to write and to read: `cargo run --release -p attar-doctor --example pace`.
 
 use std::time::Instant;
 
-use attar_doctor::{Error, Event, Header, Reader, Step, Writer};
+use attar_doctor::{Error, Event, Header, Norms, Reader, Step, Writer};
 
 const STEPS: u64 = 2_000_000;
 
@@ -16,6 +16,17 @@ fn main() -> Result<(), Error> {
     }
     writer.flush()?;
     println!("write {:5.0} ns an event", start.elapsed().as_nanos() as f64 / STEPS as f64);
+
+    let sizes: Vec<f64> = (1..=12).map(|i| 0.123_456_789 / f64::from(i)).collect();
+    let gradient = sizes.iter().copied().map(Some).collect();
+    let norms = Norms { epoch: 1, step: 1, gradient, weight: sizes.clone(), update: sizes, nonfinite: Vec::new() };
+    let norms = Event::Norms(norms);
+    let start = Instant::now();
+    for _ in 0..STEPS / 10 {
+        writer.write(&norms)?;
+    }
+    writer.flush()?;
+    println!("write {:5.0} ns for the norms of 12 tensors", start.elapsed().as_nanos() as f64 / (STEPS / 10) as f64);
 
     let start = Instant::now();
     let events = Reader::open(&path)?.filter(Result::is_ok).count();

@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::number;
+use crate::observation::{Activations, Backward, Clip, Norms, Probe, Schedule, Stage, Tensor};
 
 /// The version of the format that this crate writes, and the newest it reads.
 pub const FORMAT: u32 = 1;
@@ -22,6 +23,20 @@ pub enum Event {
     Evaluation(Evaluation),
     /// One epoch of training; a sweep's runs write these in place of steps.
     Epoch(Epoch),
+    /// The gradient buffers were emptied.
+    ZeroGrad(Position),
+    /// One backward pass.
+    Backward(Backward),
+    /// The gradient was clipped, or would have been.
+    Clip(Clip),
+    /// The learning-rate schedule moved.
+    Schedule(Schedule),
+    /// Sizes of gradient, weight and update.
+    Norms(Norms),
+    /// The stages on a fixed probe batch.
+    Activations(Activations),
+    /// Numbers measured on purpose.
+    Probe(Probe),
     /// How the run ended.
     Finish(Finish),
 }
@@ -51,6 +66,21 @@ pub struct Header {
     pub parameters: u64,
     /// A checksum that names the training data.
     pub data_fingerprint: String,
+    /// Classes of a classifier trained with cross-entropy in natural units.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classes: Option<u64>,
+    /// Mean squared norm of the target, for a loss that is the squared error summed over a sample's features.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "number::option")]
+    pub target_norm: Option<f64>,
+    /// What is trained, from the input to the output.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tensors: Vec<Tensor>,
+    /// The stages that the caller names, from the input to the output.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stages: Vec<Stage>,
+    /// Whether every `zero_grad`, `backward`, `clip` and `schedule` is recorded.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub order: bool,
     /// What the user said of the run (`--note key=value`).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub notes: BTreeMap<String, String>,
@@ -74,6 +104,11 @@ impl Default for Header {
             dtype: "f32".into(),
             parameters: 0,
             data_fingerprint: String::new(),
+            classes: None,
+            target_norm: None,
+            tensors: Vec::new(),
+            stages: Vec::new(),
+            order: false,
             notes: BTreeMap::new(),
             extras: BTreeMap::new(),
         }

@@ -22,18 +22,36 @@
 //! let events = reader.by_ref().collect::<Result<Vec<_>, _>>()?;
 //! assert_eq!(events.len(), 2);
 //! assert!(!reader.is_torn());
+//!
+//! for finding in attar_doctor::diagnose(&attar_doctor::Record::read(&path)?, &attar_doctor::Thresholds::default()) {
+//!     println!("{finding}");
+//! }
 //! # std::fs::remove_file(&path).ok();
 //! # Ok(())
 //! # }
 //! ```
 
+pub mod accumulation;
 mod error;
 mod event;
+mod finding;
 mod number;
+mod observation;
+pub mod ranks;
 mod reader;
+mod record;
+mod rules;
+mod statistics;
+mod thresholds;
+mod windows;
 mod writer;
 
 pub use error::Error;
 pub use event::{Choice, Epoch, Evaluation, Event, FORMAT, Finish, Header, Position, Status, Step};
+pub use finding::{Finding, Gravity, Place};
+pub use observation::{Activations, Backward, Clip, Norms, Probe, Schedule, Stage, StageStatistics, Tensor};
 pub use reader::Reader;
+pub use record::Record;
+pub use rules::{RULES, Rule, diagnose, explain};
+pub use thresholds::Thresholds;
 pub use writer::Writer;

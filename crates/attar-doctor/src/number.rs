@@ -50,6 +50,7 @@ impl Visitor<'_> for NumberVisitor {
     }
 }
 
+/// A number as the record writes it, for use inside other types.
 #[derive(Serialize, Deserialize)]
 struct Number(#[serde(with = "crate::number")] f64);
 
@@ -66,5 +67,48 @@ pub(crate) mod map {
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, f64>, D::Error> {
         let values = BTreeMap::<String, Number>::deserialize(deserializer)?;
         Ok(values.into_iter().map(|(name, Number(value))| (name, value)).collect())
+    }
+}
+
+/// The same for a number that may be absent.
+pub(crate) mod option {
+    use super::Number;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(value: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
+        value.map(Number).serialize(serializer)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+        Ok(Option::<Number>::deserialize(deserializer)?.map(|Number(value)| value))
+    }
+}
+
+/// The same for a list of numbers.
+pub(crate) mod list {
+    use super::Number;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(values: &[f64], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(values.iter().map(|value| Number(*value)))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f64>, D::Error> {
+        Ok(Vec::<Number>::deserialize(deserializer)?.into_iter().map(|Number(value)| value).collect())
+    }
+}
+
+/// The same for a list with gaps.
+pub(crate) mod sparse_list {
+    use super::Number;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(values: &[Option<f64>], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(values.iter().map(|value| value.map(Number)))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Option<f64>>, D::Error> {
+        let values = Vec::<Option<Number>>::deserialize(deserializer)?;
+        Ok(values.into_iter().map(|value| value.map(|Number(value)| value)).collect())
     }
 }

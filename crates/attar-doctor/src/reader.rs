@@ -86,6 +86,13 @@ fn parse(kind: &str, line: &[u8]) -> Result<Option<Event>, serde_json::Error> {
         "step" => Event::Step(serde_json::from_slice(line)?),
         "evaluation" => Event::Evaluation(serde_json::from_slice(line)?),
         "epoch" => Event::Epoch(serde_json::from_slice(line)?),
+        "zero_grad" => Event::ZeroGrad(serde_json::from_slice(line)?),
+        "backward" => Event::Backward(serde_json::from_slice(line)?),
+        "clip" => Event::Clip(serde_json::from_slice(line)?),
+        "schedule" => Event::Schedule(serde_json::from_slice(line)?),
+        "norms" => Event::Norms(serde_json::from_slice(line)?),
+        "activations" => Event::Activations(serde_json::from_slice(line)?),
+        "probe" => Event::Probe(serde_json::from_slice(line)?),
         "finish" => Event::Finish(serde_json::from_slice(line)?),
         _ => return Ok(None),
     }))

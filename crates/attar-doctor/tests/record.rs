@@ -7,7 +7,8 @@ use std::fs;
 use std::path::PathBuf;
 
 use attar_doctor::{
-    Choice, Epoch, Error, Evaluation, Event, FORMAT, Finish, Header, Position, Reader, Status, Step, Writer,
+    Activations, Backward, Choice, Clip, Epoch, Error, Evaluation, Event, FORMAT, Finish, Header, Norms, Position,
+    Probe, Reader, Record, Schedule, Stage, StageStatistics, Status, Step, Tensor, Thresholds, Writer, diagnose,
 };
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -29,6 +30,11 @@ fn header() -> Header {
         accumulation: 3,
         parameters: 2105,
         data_fingerprint: "9f86d081".into(),
+        classes: Some(10),
+        target_norm: Some(52.5),
+        tensors: vec![Tensor { name: "a.weight".into(), stage: "a".into(), shape: vec![8, 4], optimised: false }],
+        stages: vec![Stage { name: "a".into(), activation: "relu".into() }],
+        order: true,
         notes: BTreeMap::from([("source".into(), "a \"quoted\"\nnote".into())]),
         extras: BTreeMap::from([("widths".into(), serde_json::json!([100, 5, 100]))]),
         ..Header::default()
@@ -100,7 +106,98 @@ fn event() -> impl Strategy<Value = Event> {
             Event::Evaluation(Evaluation { epoch, step, split, metrics })
         }),
         any::<String>().prop_map(|reason| Event::Finish(Finish { status: Status::Failed, reason })),
+        call(),
+        observation(),
     ]
+}
+
+fn call() -> impl Strategy<Value = Event> {
+    let place = (any::<u64>(), any::<u64>());
+    let optional = (prop::option::of(number()), prop::option::of(any::<bool>()));
+    prop_oneof![
+        place.prop_map(|(epoch, step)| Event::ZeroGrad(Position { epoch, step })),
+        (place, any::<u64>(), optional).prop_map(|((epoch, step), samples, (buffer, training))| {
+            Event::Backward(Backward { epoch, step, samples, buffer, training })
+        }),
+        (place, number(), number()).prop_map(|((epoch, step), norm, limit)| Event::Clip(Clip {
+            epoch,
+            step,
+            norm,
+            limit
+        })),
+        (place, number()).prop_map(|((epoch, step), learning_rate)| Event::Schedule(Schedule {
+            epoch,
+            step,
+            learning_rate
+        })),
+    ]
+}
+
+fn observation() -> impl Strategy<Value = Event> {
+    let place = (any::<u64>(), any::<u64>());
+    let norms = (
+        prop::collection::vec(prop::option::of(number()), 0..4),
+        prop::collection::vec(number(), 0..4),
+        prop::collection::vec(any::<u64>(), 0..4),
+    );
+    prop_oneof![
+        (place, norms).prop_map(|((epoch, step), (gradient, weight, nonfinite))| {
+            Event::Norms(Norms { epoch, step, gradient, update: weight.clone(), weight, nonfinite })
+        }),
+        (place, prop::collection::vec(stage(), 0..3))
+            .prop_map(|((epoch, step), stages)| Event::Activations(Activations { epoch, step, stages })),
+        (place, kind(), any::<String>(), values()).prop_map(|((epoch, step), kind, stage, values)| {
+            Event::Probe(Probe { epoch, step, kind, stage, values })
+        }),
+    ]
+}
+
+fn kind() -> impl Strategy<Value = String> {
+    let kinds = ["one_batch", "input", "train_eval", "reduction", "stale", "accumulation", "coupling", "codes"];
+    prop_oneof![any::<String>(), prop::sample::select(kinds.to_vec()).prop_map(String::from)]
+}
+
+fn values() -> impl Strategy<Value = BTreeMap<String, f64>> {
+    let names = [
+        "first",
+        "last",
+        "variation",
+        "loss",
+        "train",
+        "eval",
+        "small",
+        "large",
+        "r",
+        "q",
+        "micro_batches",
+        "samples",
+        "smallest",
+        "largest",
+        "outputs",
+        "error",
+        "scale",
+        "angle",
+        "last_angle",
+        "clipped",
+        "coupling",
+        "spread",
+    ];
+    prop::collection::btree_map(prop::sample::select(names.to_vec()).prop_map(String::from), number(), 0..22)
+}
+
+fn stage() -> impl Strategy<Value = StageStatistics> {
+    let optional = || prop::option::of(number());
+    (any::<String>(), (number(), number()), (optional(), optional(), optional()), any::<u64>()).prop_map(
+        |(name, (mean, deviation), (dead, saturated, gradient), nonfinite)| StageStatistics {
+            name,
+            mean,
+            deviation,
+            dead,
+            saturated,
+            nonfinite,
+            gradient,
+        },
+    )
 }
 
 /// Debug text shows NaN as NaN, so that it equals itself, and every other float with all its digits.
@@ -119,6 +216,15 @@ proptest! {
         expected.extend(events);
         let found: Vec<Event> = Reader::open(&path).unwrap().map(Result::unwrap).collect();
         prop_assert_eq!(shown(&found), shown(&expected));
+    }
+
+    #[test]
+    fn no_record_is_too_odd_to_be_diagnosed(events in prop::collection::vec(event(), 0..40)) {
+        let order = events.len() % 2 == 0;
+        let record = Record { header: Header { order, ..header() }, events };
+        for finding in diagnose(&record, &Thresholds::default()) {
+            prop_assert!(finding.to_string().contains(finding.rule));
+        }
     }
 
     #[test]
@@ -177,9 +283,42 @@ fn the_readme_shows_a_record_that_is_read() {
     let example = readme.split("```json\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
     let (events, skipped, torn, error) = read(example.as_bytes());
     assert!(error.is_none(), "{error:?}");
-    assert_eq!((events.len(), skipped, torn), (5, 0, false));
+    assert_eq!((events.len(), skipped, torn), (10, 0, false));
     let written: String = events.iter().map(|event| serde_json::to_string(event).unwrap() + "\n").collect();
     assert_eq!(written, example);
+}
+
+#[test]
+fn a_record_without_what_came_later_is_read() {
+    let text = concat!(
+        r#"{"event":"header","format":1,"framework":"attar 0.1.0","created":"","seed":7,"optimizer":{"name":"adam"},"#,
+        r#""schedule":{"name":"constant","settings":{}},"batch_size":100,"accumulation":1,"dtype":"f32","#,
+        r#""parameters":2105,"data_fingerprint":"9f86d081"}"#,
+    );
+    let (events, _, _, error) = read(text.as_bytes());
+    let Event::Header(header) = &events[0] else { panic!("{error:?}") };
+    assert_eq!((header.classes, header.order, header.tensors.len()), (None, false, 0));
+    assert_eq!(
+        serde_json::to_string(&events[0]).unwrap().replace(r#","settings":{}"#, ""),
+        text.replace(r#","settings":{}"#, "")
+    );
+}
+
+#[test]
+fn resuming_after_passes_without_a_step_keeps_the_end_of_their_epoch() {
+    let (_folder, path) = folder();
+    let backward = |epoch, step| Event::Backward(Backward { epoch, step, samples: 8, ..Backward::default() });
+    let end = Event::Epoch(Epoch { epoch: 1, step: 2, loss: 1.0, learning_rate: 0.1 });
+    let kept = [backward(1, 1), step(1, 1), backward(1, 2), step(1, 2), backward(1, 3), end];
+    let lost = [Event::ZeroGrad(Position { epoch: 2, step: 3 }), backward(2, 3), step(2, 3)];
+    write(&path, &[kept.as_slice(), &lost].concat());
+    drop(Writer::resume_at(&path, Position { epoch: 1, step: 2 }).unwrap());
+    let (events, ..) = read(&fs::read(&path).unwrap());
+    assert_eq!(events[1..], kept);
+    // In the middle of an epoch the passes that lead up to the next step are lost with it.
+    drop(Writer::resume_at(&path, Position { epoch: 1, step: 1 }).unwrap());
+    let (events, ..) = read(&fs::read(&path).unwrap());
+    assert_eq!(events[1..], kept[..2]);
 }
 
 #[test]
