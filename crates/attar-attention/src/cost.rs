@@ -198,17 +198,17 @@ struct Rates {
 #[rustfmt::skip]
 fn rates(form: Form, similarity: Similarity) -> Rates {
     let [call, flop, element, byte] = match (form, similarity) {
-        (Form::Linear, Similarity::Polynomial { degree: 2, .. }) => [0.00, 1.19, 363.15, 0.00],
-        (Form::Linear, Similarity::Polynomial { .. }) => [118.64, 3.28, 806.00, 0.00],
-        (Form::Linear, Similarity::Random { .. }) => [268.62, 3.85, 232.47, 387.48],
-        (Form::Linear, _) => [64.20, 3.35, 666.23, 0.00],
-        (_, Similarity::Softmax { .. }) => [123.13, 3.01, 537.62, 70.58],
-        (_, Similarity::Polynomial { degree: 1 | 2, .. } | Similarity::Product { .. }) => [133.47, 3.18, 419.24, 93.81],
-        (_, Similarity::Polynomial { .. }) => [157.54, 3.01, 1187.45, 89.98],
-        (_, Similarity::Elu | Similarity::Relu) => [121.31, 2.44, 458.72, 87.32],
-        (_, Similarity::Random { .. }) => [764.76, 1.65, 565.55, 1002.80],
-        (_, Similarity::Hard { gradient: HardGradient::None }) => [40.19, 2.31, 327.10, 72.00],
-        (_, Similarity::Hard { .. }) => [119.37, 2.93, 596.00, 94.75],
+        (Form::Linear, Similarity::Polynomial { degree: 2, .. }) => [0.00, 1.93, 246.29, 0.00],
+        (Form::Linear, Similarity::Polynomial { .. }) => [148.16, 3.91, 576.03, 0.00],
+        (Form::Linear, Similarity::Random { .. }) => [576.44, 4.01, 85.36, 217.20],
+        (Form::Linear, _) => [25.76, 4.14, 357.59, 0.00],
+        (_, Similarity::Softmax { .. }) => [113.48, 2.53, 566.43, 60.13],
+        (_, Similarity::Polynomial { degree: 1 | 2, .. } | Similarity::Product { .. }) => [111.72, 2.62, 361.49, 109.85],
+        (_, Similarity::Polynomial { .. }) => [153.05, 2.66, 1048.39, 97.36],
+        (_, Similarity::Elu | Similarity::Relu) => [106.44, 2.07, 384.36, 76.31],
+        (_, Similarity::Random { .. }) => [687.55, 1.86, 358.27, 923.71],
+        (_, Similarity::Hard { gradient: HardGradient::None }) => [40.57, 2.47, 286.34, 57.23],
+        (_, Similarity::Hard { .. }) => [79.21, 2.30, 693.03, 98.85],
     };
     Rates { call, flop, element, byte }
 }
