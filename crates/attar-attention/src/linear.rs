@@ -108,7 +108,7 @@ impl Line {
 pub(crate) fn chunk(causal: bool, features: usize) -> usize {
     match (causal, features < TILE) {
         (true, true) => TILE / 4,
-        (false, true) => 2 * TILE,
+        (false, true) => 4 * TILE,
         (_, false) => TILE,
     }
 }

@@ -236,6 +236,15 @@ fn f64_agrees() {
     check_all::<f64>(1e-12);
 }
 
+/// More rows in one piece than a chunk without pairs has; there are as many groups as tasks.
+#[test]
+fn chunks_of_a_long_piece_agree() {
+    let case = Case::<f64>::new(shape([2, 4, 4, 530, 600, 3, 5]), Kind::Random, Hidden::Some);
+    for similarity in [Similarity::Elu, Similarity::Relu] {
+        check(&attention(similarity, false), Form::Linear, &case, 1e-12, "long piece");
+    }
+}
+
 /// The naive form through the same door as the others.
 #[test]
 fn the_naive_form_is_one_of_the_forms() {
