@@ -124,6 +124,17 @@ Examples:
   attar certify runs/digits
   attar certify model.safetensors --data rows.npy --objective l2 --lambda 0.1 --normalisation per-entry")]
     Certify(Box<CertifyArgs>),
+    /// Say what is wrong with a training run, from its record
+    ///
+    /// Reads run.jsonl of a run's folder, or a record that any framework wrote, and prints each finding with its number,
+    /// threshold, place and remedy, causes before consequences. Exits with 1 if there is one. What a record does not hold
+    /// cannot be found in it: the last line says what it holds.
+    #[command(after_help = "\
+Examples:
+  attar doctor runs/digits
+  attar doctor pytorch-run.jsonl --json
+  attar doctor --explain stale-gradient")]
+    Doctor(DoctorArgs),
     /// Attend from queries to keys, and show every step
     ///
     /// Reads rows of numbers from a JSON file, {"queries": [[...]], "keys": [[...]], "values": [[...]]}, perhaps with
@@ -274,6 +285,16 @@ pub(crate) struct PcaArgs {
     pub(crate) categorical: Option<attar_data::Categorical>,
     #[command(flatten)]
     pub(crate) reading: Reading,
+}
+
+/// What `doctor` takes.
+#[derive(Args, Debug)]
+pub(crate) struct DoctorArgs {
+    /// Folder of a run, or a record
+    pub(crate) run: Option<PathBuf>,
+    /// Print what a rule is about, with its threshold, source and remedy
+    #[arg(long, value_name = "RULE", conflicts_with = "run")]
+    pub(crate) explain: Option<String>,
 }
 
 /// What `certify` takes.

@@ -4,6 +4,7 @@ pub(crate) mod attend;
 pub(crate) mod certify;
 pub(crate) mod completions;
 pub(crate) mod data;
+pub(crate) mod doctor;
 pub(crate) mod embed;
 pub(crate) mod lab;
 pub(crate) mod pca;

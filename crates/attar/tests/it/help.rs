@@ -5,13 +5,14 @@ use std::process::Stdio;
 
 use crate::{attar, fail, succeed};
 
-const COMMANDS: [&str; 19] = [
+const COMMANDS: [&str; 20] = [
     "",
     "train",
     "embed",
     "pca",
     "attend",
     "certify",
+    "doctor",
     "reconstruct",
     "probe",
     "report",
