@@ -24,6 +24,7 @@ mod one_batch;
 mod oscillation;
 mod repeated_augmentation;
 mod saturated_units;
+mod share_of_units;
 mod stale_gradient;
 mod summed_loss;
 mod tensor_history;

@@ -1,7 +1,8 @@
 //! Units that sit at a bound of their activation.
 
 use super::Rule;
-use crate::{Finding, Gravity, Place, Record, Thresholds};
+use super::share_of_units::most_of_a_stage;
+use crate::{Finding, Record, Thresholds};
 
 pub(super) static RULE: Rule = Rule {
     name: "saturated-units",
@@ -17,28 +18,13 @@ pub(super) static RULE: Rule = Rule {
 };
 
 fn check(record: &Record, thresholds: &Thresholds) -> Vec<Finding> {
-    let limit = thresholds.saturated_share;
-    let Some(last) = record.activations().last() else { return Vec::new() };
-    let shares = last.stages.iter().filter_map(|stage| stage.saturated.map(|share| (share, stage.name.as_str())));
-    let ill: Vec<(f64, &str)> = shares.filter(|(share, _)| *share > limit).collect();
-    let Some((share, stage)) = ill.iter().max_by(|a, b| a.0.total_cmp(&b.0)) else { return Vec::new() };
-    let message = format!(
-        "{:.0} % of the units of {stage} lie at a bound for nearly the whole probe batch; {} of {} stages are so",
-        share * 100.0,
-        ill.len(),
-        last.stages.len()
-    );
-    vec![RULE.finding(Gravity::Warning, *share, limit, Place::stage(stage, since(record, stage, limit)), message)]
-}
-
-/// The first measurement from which on it has been so.
-fn since(record: &Record, stage: &str, limit: f64) -> u64 {
-    let mut since = None;
-    for activations in record.activations() {
-        let share = activations.stages.iter().find(|found| found.name == stage).and_then(|found| found.saturated);
-        since = if share.is_some_and(|share| share > limit) { since.or(Some(activations.step)) } else { None };
-    }
-    since.unwrap_or_default()
+    most_of_a_stage(
+        &RULE,
+        record,
+        thresholds.saturated_share,
+        |stage| stage.saturated,
+        "lie at a bound for nearly the whole probe batch",
+    )
 }
 
 #[cfg(test)]
