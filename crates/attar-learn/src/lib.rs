@@ -17,6 +17,7 @@ mod optimizer;
 pub mod pca;
 mod recorder;
 mod representation;
+mod staged;
 mod sweep;
 mod train;
 
@@ -27,6 +28,7 @@ pub use file::write_atomically;
 pub use optimizer::{Moments, OptimizerState};
 pub use recorder::{Cadence, Progress, Recorder, RunFolder, read_curves};
 pub use representation::{Reconstruction, Representation};
+pub use staged::{BatchStatistics, Pass, StageOutput, Staged};
 pub use sweep::{CourseProbe, Curves, Sweep};
 pub use train::{EpochReport, Job, Observer, State, StepReport, train};
 

@@ -1,0 +1,67 @@
+//! Networks whose parts are named, so that what goes wrong can be placed.
+
+use attar_ops::Activation;
+use burn::module::Module;
+use burn::tensor::Tensor;
+
+/// A network that names its stages; the caller does, nothing is hooked.
+pub trait Staged: Module {
+    /// The outputs of all stages for `input`, from the input on; the last is the network's. Input and outputs are
+    /// `[samples, positions, channels]`: a table has one position, an image one for each pixel, a sequence one for each
+    /// token.
+    fn stages(&self, input: Tensor<3>, pass: &mut Pass) -> Vec<StageOutput>;
+
+    /// Takes up what a pass in training mode has left: moves the running statistics of batch norm by one step.
+    fn absorb(self, _statistics: &[BatchStatistics]) -> Self {
+        self
+    }
+}
+
+/// The output of one stage.
+#[derive(Clone, Debug)]
+pub struct StageOutput {
+    /// `block3.norm`.
+    pub name: String,
+    /// What it ends with.
+    pub activation: Activation,
+    /// `[samples, positions, channels]`.
+    pub values: Tensor<3>,
+}
+
+/// What a pass through a network needs beside its input, and what it leaves.
+#[derive(Clone, Debug)]
+pub struct Pass<'a> {
+    /// Whether samples are normalised by their batch and units dropped out.
+    pub training: bool,
+    /// Of the run.
+    pub seed: u64,
+    /// Optimizer steps done: masks are drawn anew for each.
+    pub step: usize,
+    /// Whose rows they are: a mask is a function of seed, step, layer and sample, and of nothing else.
+    pub samples: &'a [u64],
+    /// What batch norms have seen, in the order of the stages; empty in evaluation.
+    pub statistics: Vec<BatchStatistics>,
+}
+
+/// Means and variances of one batch in one batch norm.
+#[derive(Clone, Debug)]
+pub struct BatchStatistics {
+    /// The stage's name.
+    pub stage: String,
+    /// `[channels]`.
+    pub mean: Tensor<1>,
+    /// `[channels]`, dividing by one less than there are values.
+    pub variance: Tensor<1>,
+}
+
+impl<'a> Pass<'a> {
+    /// A pass in training mode, before the step after `step`.
+    pub fn training(seed: u64, step: usize, samples: &'a [u64]) -> Self {
+        Self { training: true, seed, step, samples, statistics: Vec::new() }
+    }
+
+    /// A pass that depends on each sample alone.
+    pub fn evaluation(samples: &'a [u64]) -> Self {
+        Self { training: false, seed: 0, step: 0, samples, statistics: Vec::new() }
+    }
+}
