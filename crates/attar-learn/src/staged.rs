@@ -15,6 +15,11 @@ pub trait Staged: Module {
     fn absorb(self, _statistics: &[BatchStatistics]) -> Self {
         self
     }
+
+    /// The running statistics that batch norms evaluate with, in the order of the stages.
+    fn statistics(&self) -> Vec<BatchStatistics> {
+        Vec::new()
+    }
 }
 
 /// The output of one stage.
