@@ -13,6 +13,7 @@ mod host;
 pub mod judge;
 pub mod linear_model;
 pub mod model_file;
+pub mod nets;
 mod optimizer;
 pub mod pca;
 mod recorder;
