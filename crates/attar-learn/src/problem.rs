@@ -27,7 +27,7 @@ pub trait Problem {
 
 /// Inputs with a class each, and cross-entropy in natural units.
 #[derive(Clone, Debug)]
-pub struct Labelled {
+pub struct Classified {
     /// `[samples, positions, channels]`.
     pub input: Tensor<3>,
     /// The class of each sample.
@@ -36,7 +36,7 @@ pub struct Labelled {
     pub classes: usize,
 }
 
-impl Problem for Labelled {
+impl Problem for Classified {
     fn samples(&self) -> usize {
         self.labels.len()
     }

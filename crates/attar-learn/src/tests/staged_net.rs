@@ -7,7 +7,7 @@ use burn::tensor::activation::tanh;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use rand::{Rng, RngExt};
 
-use crate::{BatchStatistics, Labelled, Pass, StageOutput, Staged};
+use crate::{BatchStatistics, Classified, Pass, StageOutput, Staged};
 
 /// Two dense layers with a norm and a dropout between them.
 #[derive(Module, Debug)]
@@ -143,11 +143,11 @@ impl Staged for Small {
 }
 
 /// Points about a centre for each class.
-pub(crate) fn points(samples: usize, dtype: DType) -> Labelled {
+pub(crate) fn points(samples: usize, dtype: DType) -> Classified {
     let labels: Vec<usize> = (0..samples).map(|sample| (sample * 7 + sample / 5) % CLASSES).collect();
     let rows = labels.iter().zip(0_u64..).map(|(label, sample)| {
         let centre = draw::<3>(2, *label as u64, [1, 1, FEATURES], 1.5, dtype);
         centre + draw::<3>(3, sample, [1, 1, FEATURES], 1.0, dtype)
     });
-    Labelled { input: Tensor::cat(rows.collect(), 0), labels, classes: CLASSES }
+    Classified { input: Tensor::cat(rows.collect(), 0), labels, classes: CLASSES }
 }
