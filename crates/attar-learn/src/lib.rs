@@ -24,7 +24,6 @@ mod recorder;
 mod representation;
 mod staged;
 mod sweep;
-
 mod train;
 
 pub use autoencoder::{Autoencoder, Layers};
