@@ -1,4 +1,6 @@
 //! Tests that span the modules of the crate.
 
+mod classify;
+mod recording;
 mod reference;
 mod training;
