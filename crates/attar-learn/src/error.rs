@@ -87,6 +87,9 @@ pub enum Error {
     /// From PCA or a probe.
     #[error(transparent)]
     Linear(#[from] attar_linear::Error),
+    /// A label names none of the classes.
+    #[error(transparent)]
+    Label(#[from] attar_ops::LabelOutOfRange),
     /// From the run record.
     #[error(transparent)]
     Record(#[from] attar_doctor::Error),

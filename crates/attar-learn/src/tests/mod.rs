@@ -2,7 +2,10 @@
 
 mod certificate;
 mod certified_nets;
+mod classify;
 mod mutant;
+mod ranks;
+mod recording;
 mod reference;
 mod staged_net;
 mod training;
