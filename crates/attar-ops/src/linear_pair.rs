@@ -6,7 +6,7 @@
 
 use crate::loss::squared_error_with_bias;
 use crate::network::{Dense, DenseGradient, Target};
-use crate::{Activation, Buffers, Float, Matrix, Precision, product};
+use crate::{Activation, Buffers, Float, Matrix, Precision, column_sums, product};
 
 /// Two layers that are worth taking as one map.
 pub(crate) struct LinearPair<'a, T> {
@@ -77,13 +77,14 @@ impl<'a, T: Float> LinearPair<'a, T> {
     ) -> (f64, Vec<DenseGradient<T>>) {
         let [inputs, inner, outputs] = self.widths();
         let (mut gradient, bias) = self.output_and_bias(input, samples, buffers);
-        let mut second_bias = buffers.take(outputs);
-        let loss = squared_error_with_bias(&mut gradient, &bias, &mut second_bias, target);
+        let loss = squared_error_with_bias(&mut gradient, Some(&bias), target);
         buffers.give(bias);
         let mut of_map = buffers.take(inputs * outputs);
         multiply(&mut of_map, Matrix::row_major(input, inputs).transposed(), Matrix::row_major(&gradient, outputs));
-        let [mut first, mut first_bias] = [buffers.take(inputs * inner), buffers.take(inner)];
-        let mut second = buffers.take(inner * outputs);
+        let of_first = [buffers.take(inputs * inner), buffers.take(inner)];
+        let of_second = [buffers.take(inner * outputs), buffers.take(outputs)];
+        let ([mut first, mut first_bias], [mut second, mut second_bias]) = (of_first, of_second);
+        column_sums(&gradient, &mut second_bias);
         let (map, sums) = (Matrix::row_major(&of_map, outputs), Matrix::row_major(&second_bias, outputs));
         multiply(&mut first, map, self.second.weight().transposed());
         multiply(&mut first_bias, sums, self.second.weight().transposed());

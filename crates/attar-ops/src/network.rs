@@ -60,10 +60,18 @@ impl<'a, T: Float> Dense<'a, T> {
         self.activation.add_bias_and_apply(out, self.bias, slopes);
     }
 
-    /// The weight's gradient from that of the output before its activation.
-    pub fn weight_gradient(&self, input: &[T], of_output: &[T], out: &mut [T]) {
-        let input = Matrix::row_major(input, self.inputs);
-        product(self.precision, out, input.transposed(), Matrix::row_major(of_output, self.outputs));
+    /// The parameters' gradients from that of the output before its activation.
+    pub fn gradient(&self, input: &[T], of_output: &[T], out: &mut DenseGradient<T>) {
+        let of_output = Matrix::row_major(of_output, self.outputs);
+        product(self.precision, &mut out.weight, Matrix::row_major(input, self.inputs).transposed(), of_output);
+        if !out.bias.is_empty() {
+            column_sums(of_output.values(), &mut out.bias);
+        }
+    }
+
+    fn room_for_gradient(&self, buffers: &mut Buffers<T>) -> DenseGradient<T> {
+        let weight = buffers.take(self.inputs * self.outputs);
+        DenseGradient { weight, bias: buffers.take(self.bias.map_or(0, <[T]>::len)) }
     }
 
     /// The input's gradient from that of the output before its activation.
@@ -110,10 +118,8 @@ pub(crate) fn layer_by_layer<T: Float>(
 ) -> (f64, Vec<DenseGradient<T>>) {
     let mut passes = Passes::down(layers, input, samples, buffers);
     let mut gradient = passes.outputs.pop().unwrap_or_default();
-    let late_bias = layers.last().and_then(Dense::late_bias).unwrap_or_default();
-    let mut of_late_bias = buffers.take(late_bias.len());
-    let loss = squared_error_with_bias(&mut gradient, late_bias, &mut of_late_bias, target);
-    let gradients = passes.up(layers, gradient, of_late_bias, buffers);
+    let loss = squared_error_with_bias(&mut gradient, layers.last().and_then(Dense::late_bias), target);
+    let gradients = passes.up(layers, gradient, buffers);
     passes.give(buffers);
     (loss, gradients)
 }
@@ -147,29 +153,12 @@ impl<'a, T: Float> Passes<'a, T> {
         if layer == 0 { self.input } else { &self.outputs[layer - 1] }
     }
 
-    /// The gradients of every layer from that of the last output, and that of the last bias where it is known.
-    fn up(
-        &self,
-        layers: &[Dense<'_, T>],
-        mut gradient: Vec<T>,
-        mut of_late_bias: Vec<T>,
-        buffers: &mut Buffers<T>,
-    ) -> Vec<DenseGradient<T>> {
+    /// The gradients of every layer from that of the last output.
+    fn up(&self, layers: &[Dense<'_, T>], mut gradient: Vec<T>, buffers: &mut Buffers<T>) -> Vec<DenseGradient<T>> {
         let mut gradients = Vec::with_capacity(layers.len());
         for (index, layer) in layers.iter().enumerate().rev() {
-            let known_bias = std::mem::take(&mut of_late_bias);
-            let sums_bias = known_bias.is_empty();
-            let mut of_layer = DenseGradient {
-                weight: buffers.take(layer.weight.len()),
-                bias: if sums_bias { buffers.take(layer.bias.map_or(0, <[T]>::len)) } else { known_bias },
-            };
+            let mut of_layer = layer.room_for_gradient(buffers);
             let input = self.input_of(index);
-            let mut of_parameters = || {
-                layer.weight_gradient(input, &gradient, &mut of_layer.weight);
-                if sums_bias {
-                    column_sums(&gradient, &mut of_layer.bias);
-                }
-            };
             // Nobody asks for the gradient of the first layer's input.
             if let Some(before) = index.checked_sub(1) {
                 let mut below = buffers.take(self.samples * layer.inputs);
@@ -177,6 +166,7 @@ impl<'a, T: Float> Passes<'a, T> {
                     layer.input_gradient(&gradient, &mut below);
                     layers[before].activation.multiply_by_slope(&mut below, input, &self.slopes[before]);
                 };
+                let mut of_parameters = || layer.gradient(input, &gradient, &mut of_layer);
                 if self.samples * layer.weight.len() < SHARED_FROM {
                     of_parameters();
                     of_input();
@@ -185,7 +175,7 @@ impl<'a, T: Float> Passes<'a, T> {
                 }
                 buffers.give(std::mem::replace(&mut gradient, below));
             } else {
-                of_parameters();
+                layer.gradient(input, &gradient, &mut of_layer);
             }
             gradients.push(of_layer);
         }
