@@ -178,6 +178,9 @@ fn update(optimizer: &Optimizer, learning_rate: f64, step: usize) -> Update {
 fn apply_by_tensors(update: &Update, parameter: Tensor<1>, gradient: Tensor<1>, moments: &mut Moments) -> Tensor<1> {
     let gradient = gradient + parameter.clone().mul_scalar(update.decay);
     let parameter = parameter.mul_scalar(1.0 - update.shrinkage);
+    // They begin as zeros of the default type.
+    moments.first = moments.first.clone().cast(parameter.dtype());
+    moments.second = moments.second.clone().cast(parameter.dtype());
     match update.averages {
         Averages::Momentum(momentum) => {
             moments.first = moments.first.clone().mul_scalar(momentum) + gradient;
