@@ -31,6 +31,8 @@ pub enum Purpose {
     Bootstrap = 10,
     /// Inputs and initial weights of a laboratory.
     Laboratory = 11,
+    /// Units that are dropped out.
+    Dropout = 12,
 }
 
 /// The stream of random numbers that belongs to the five arguments.

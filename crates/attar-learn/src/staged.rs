@@ -15,6 +15,11 @@ pub trait Staged: Module {
     fn absorb(self, _statistics: &[BatchStatistics]) -> Self {
         self
     }
+
+    /// The running statistics that batch norms evaluate with, in the order of the stages.
+    fn statistics(&self) -> Vec<BatchStatistics> {
+        Vec::new()
+    }
 }
 
 /// The output of one stage.
@@ -43,6 +48,8 @@ pub struct Pass<'a> {
     pub statistics: Vec<BatchStatistics>,
     /// Zeros added to the stages' outputs, from which the loss's gradient by each is read; `None` where nobody asks.
     pub leaves: Option<Vec<Tensor<3>>>,
+    /// Why the outputs mean nothing, if they do not: a batch norm that was shown one value per channel.
+    pub failure: Option<String>,
 }
 
 /// Means and variances of one batch in one batch norm.
@@ -66,12 +73,12 @@ impl BatchStatistics {
 impl<'a> Pass<'a> {
     /// A pass in training mode, before the step after `step`.
     pub fn training(seed: u64, step: usize, samples: &'a [u64]) -> Self {
-        Self { training: true, seed, step, samples, statistics: Vec::new(), leaves: None }
+        Self { training: true, seed, step, samples, statistics: Vec::new(), failure: None, leaves: None }
     }
 
     /// A pass that depends on each sample alone.
     pub fn evaluation(samples: &'a [u64]) -> Self {
-        Self { training: false, seed: 0, step: 0, samples, statistics: Vec::new(), leaves: None }
+        Self { training: false, seed: 0, step: 0, samples, statistics: Vec::new(), failure: None, leaves: None }
     }
 
     /// The same, with the gradients by the stages' outputs.

@@ -8,6 +8,7 @@
 
 mod graph;
 mod host;
+mod images;
 mod plain;
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,8 @@ pub mod values;
 
 use burn::backend::Dispatch;
 use burn::tensor::{DType, Device, Int, Tensor};
+
+pub use self::images::{ColumnMoments, Moving, batch_norm, column_moments, conv2d, group_norm};
 
 use self::host::{HostOps, Optional};
 use crate::{Activation, LabelOutOfRange};

@@ -4,6 +4,7 @@ mod activation;
 pub mod bf16;
 mod buffers;
 pub mod burn;
+mod convolution;
 mod cross_entropy;
 mod float;
 mod layer_norm;
@@ -26,6 +27,7 @@ mod vectorised;
 
 pub use activation::Activation;
 pub use buffers::Buffers;
+pub use convolution::Convolution;
 pub use cross_entropy::{LabelOutOfRange, cross_entropy};
 pub use float::Float;
 pub use layer_norm::{LayerNormGradient, Moments, layer_norm, layer_norm_backward};

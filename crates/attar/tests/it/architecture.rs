@@ -17,7 +17,7 @@ const MAY_USE: [(&str, &[&str]); 8] = [
     ("attar-attention", &["attar-ops"]),
     ("attar-data", &[]),
     ("attar-doctor", &[]),
-    ("attar-learn", &["attar-data", "attar-doctor", "attar-linear", "attar-ops"]),
+    ("attar-learn", &["attar-attention", "attar-data", "attar-doctor", "attar-linear", "attar-ops"]),
     ("attar-linear", &[]),
     ("attar-ops", &[]),
     ("attar-report", &[]),
