@@ -180,6 +180,7 @@ fn schedule(plan: &Plan) -> Choice {
     let name = match plan.schedule.decay {
         Decay::Constant => "constant",
         Decay::Cosine => "cosine",
+        Decay::Step => "step",
     };
     Choice::new(name, [("warmup_steps", plan.schedule.warmup_steps as f64)])
 }
