@@ -11,7 +11,7 @@ use rand::Rng;
 use crate::Error;
 use crate::config::Descent;
 use crate::observer::Observer;
-use crate::probe::{ProbeBatch, Target};
+use crate::probe::{ProbeBatch, Target, classification_loss};
 use crate::staged::{BatchStatistics, Pass, Staged};
 use crate::train::{Descended, Evaluation, State, Task, descend};
 
@@ -78,7 +78,7 @@ const BLOCK: usize = 128;
 ///
 /// # Errors
 /// [`Error::Config`] and [`Error::Label`] before the first step, [`Error::NonFinite`] when the loss stops being a
-/// number; whatever the observer returns.
+/// number, [`Error::Pass`] where batch norm is shown one value per channel; whatever the observer returns.
 pub fn classify<N: Staged>(
     labelled: &Labelled,
     config: &Classification,
@@ -119,7 +119,7 @@ impl Labelled<'_> {
     /// How `network` fares on the given rows; `seed` is the run's.
     ///
     /// # Errors
-    /// [`Error::Label`].
+    /// [`Error::Label`]; [`Error::Pass`] where batch norm is shown one value per channel.
     pub fn score<N: Staged>(&self, network: &N, rows: &[usize], mode: Mode, seed: u64) -> Result<Score, Error> {
         let network = network.valid();
         let block = match mode {
@@ -134,8 +134,9 @@ impl Labelled<'_> {
                 Mode::Training { .. } => Pass::training(seed, 0, &samples),
             };
             let output = output(&network, self.inputs(rows, |_, _| ()), &mut pass);
+            check(pass, 0)?;
             right += correct(&output, &labels);
-            loss += Target::Labels(labels).loss(output)?.into_scalar::<f64>() * rows.len() as f64;
+            loss += classification_loss(output, &labels)?.into_scalar::<f64>() * rows.len() as f64;
         }
         let count = rows.len() as f64;
         Ok(Score { loss: loss / count, accuracy: right as f64 / count })
@@ -169,6 +170,14 @@ fn keys(rows: &[usize]) -> Vec<u64> {
 /// The output of the last stage.
 fn output<N: Staged>(network: &N, input: Tensor<3>, pass: &mut Pass) -> Tensor<3> {
     network.stages(input.clone(), pass).pop().map_or(input, |stage| stage.values)
+}
+
+/// What a pass has left, if its outputs mean something.
+fn check(pass: Pass, step: u64) -> Result<Vec<BatchStatistics>, Error> {
+    match pass.failure {
+        Some(reason) => Err(Error::Pass { reason, step: step as usize }),
+        None => Ok(pass.statistics),
+    }
 }
 
 /// How many rows have the largest output at their label; the first of equals counts.
@@ -214,10 +223,11 @@ impl<N: Staged> Task for Classifying<'_, N> {
         let samples = keys(rows);
         let mut pass = Pass::training(self.config.descent.seed, at.step as usize - 1, &samples);
         let output = output(&trained, inputs.autodiff(), &mut pass);
-        let mean = Target::Labels(self.labelled.labels_of(rows)).loss(output)?;
+        let statistics = check(pass, at.step)?;
+        let mean = classification_loss(output, &self.labelled.labels_of(rows))?;
         let loss = mean.mul_scalar(scale * rows.len() as f64);
         let gradients = GradientsParams::from_grads(loss.backward(), &trained);
-        let statistics = pass.statistics.into_iter().map(BatchStatistics::plain).collect();
+        let statistics = statistics.into_iter().map(BatchStatistics::plain).collect();
         Ok(Descended { loss: loss.into_scalar::<f64>(), gradients, statistics })
     }
 

@@ -6,6 +6,7 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{DType, Tensor};
 
 use crate::Error;
+use crate::gradient::norm;
 use crate::probe::ProbeBatch;
 use crate::staged::{Pass, StageOutput, Staged};
 
@@ -64,7 +65,7 @@ pub fn observe<N: Staged>(
     let Some(last) = outputs.into_iter().last() else { return Ok(statistics) };
     let gradients = loss(last.values)?.backward();
     for (stage, leaf) in statistics.iter_mut().zip(pass.leaves.into_iter().flatten()) {
-        stage.gradient = leaf.grad(&gradients).map(norm);
+        stage.gradient = leaf.grad(&gradients).map(|gradient| norm(&gradient));
     }
     Ok(statistics)
 }
@@ -107,11 +108,6 @@ fn listed<N: Module>(network: &N) -> Vec<(attar_doctor::Tensor, bool)> {
     let mut list = List::default();
     network.clone().train().visit(&mut list);
     list.tensors
-}
-
-/// The Euclidean norm, summed in `f64`.
-fn norm(tensor: Tensor<3>) -> f64 {
-    tensor.into_data().iter::<f64>().map(|value| value * value).sum::<f64>().sqrt()
 }
 
 impl StageOutput {

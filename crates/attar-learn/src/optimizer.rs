@@ -6,6 +6,7 @@ use burn::optim::GradientsParams;
 use burn::tensor::{DType, Device, Tensor};
 
 use crate::config::Optimizer;
+use crate::gradient::norm;
 
 const BETA_1: f64 = 0.9;
 const BETA_2: f64 = 0.999;
@@ -130,7 +131,7 @@ impl ModuleMapper for Stepper<'_> {
         }
         let Some(gradient) = self.gradients.remove::<D>(parameter.id) else {
             if let Some(norms) = &mut self.norms {
-                norms.push(TensorNorms { weight: norm(parameter.val()), ..TensorNorms::default() });
+                norms.push(TensorNorms { weight: norm(&parameter.val()), ..TensorNorms::default() });
             }
             return parameter;
         };
@@ -201,9 +202,9 @@ impl TensorNorms {
 
     fn by_tensors(gradient: Tensor<1>, before: Tensor<1>, after: Tensor<1>) -> Self {
         Self {
-            gradient: Some(norm(gradient.clone())),
-            weight: norm(before.clone()),
-            update: norm(after - before),
+            gradient: Some(norm(&gradient)),
+            weight: norm(&before),
+            update: norm(&(after - before)),
             nonfinite: nonfinite(gradient.into_data().iter::<f64>()),
         }
     }
@@ -211,11 +212,6 @@ impl TensorNorms {
 
 fn nonfinite(values: impl Iterator<Item = f64>) -> u64 {
     values.filter(|value| !value.is_finite()).count() as u64
-}
-
-/// The Euclidean norm, summed in `f64`.
-fn norm<const D: usize>(tensor: Tensor<D>) -> f64 {
-    tensor.into_data().iter::<f64>().map(|value| value * value).sum::<f64>().sqrt()
 }
 
 impl Moments {

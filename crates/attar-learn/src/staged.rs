@@ -46,10 +46,10 @@ pub struct Pass<'a> {
     pub samples: &'a [u64],
     /// What batch norms have seen, in the order of the stages; empty in evaluation.
     pub statistics: Vec<BatchStatistics>,
-    /// Why the outputs mean nothing, if they do not: a batch norm that was shown one value per channel.
-    pub failure: Option<String>,
     /// Zeros added to the stages' outputs, from which the loss's gradient by each is read; `None` where nobody asks.
     pub leaves: Option<Vec<Tensor<3>>>,
+    /// Why the outputs mean nothing, if they do not: a batch norm that was shown one value per channel.
+    pub failure: Option<String>,
 }
 
 /// Means and variances of one batch in one batch norm.
@@ -73,13 +73,12 @@ impl BatchStatistics {
 impl<'a> Pass<'a> {
     /// A pass in training mode, before the step after `step`.
     pub fn training(seed: u64, step: usize, samples: &'a [u64]) -> Self {
-        let (statistics, failure, leaves) = (Vec::new(), None, None);
-        Self { training: true, seed, step, samples, statistics, failure, leaves }
+        Self { training: true, seed, step, samples, statistics: Vec::new(), failure: None, leaves: None }
     }
 
     /// A pass that depends on each sample alone.
     pub fn evaluation(samples: &'a [u64]) -> Self {
-        Self { training: false, ..Self::training(0, 0, samples) }
+        Self { training: false, seed: 0, step: 0, samples, statistics: Vec::new(), failure: None, leaves: None }
     }
 
     /// The same, with the gradients by the stages' outputs.

@@ -185,6 +185,10 @@ fn optimizer(optimizer: &Optimizer) -> Choice {
 }
 
 fn schedule(plan: &Plan) -> Choice {
-    let name = if plan.descent.schedule.decay == Decay::Constant { "constant" } else { "decay" };
+    let name = match plan.descent.schedule.decay {
+        Decay::Constant => "constant",
+        Decay::Cosine => "cosine",
+        Decay::Step => "step",
+    };
     Choice::new(name, [("warmup_steps", plan.descent.schedule.warmup_steps as f64)])
 }
