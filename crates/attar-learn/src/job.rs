@@ -57,10 +57,10 @@ impl Job<'_> {
 
 /// Samples of the batch that the stages are observed on.
 const PROBE_SAMPLES: usize = 64;
-/// Samples and steps of the probe `one_batch`, and steps of a training from which it is worth its time.
+/// Samples and steps of the probe `one_batch`, and steps of a training of which it is at most a hundredth.
 const ONE_BATCH_SAMPLES: usize = 8;
-const ONE_BATCH_STEPS: usize = 100;
-const ONE_BATCH_FROM: usize = 1000;
+const ONE_BATCH_STEPS: usize = 200;
+const ONE_BATCH_FROM: usize = 100 * ONE_BATCH_STEPS;
 /// Rows that the mean squared norm of the target is taken over.
 const NORM_ROWS: usize = 4096;
 
