@@ -1,6 +1,6 @@
 //! Every operation written out as its definition, in `f64`: slow, and what the fast ones are compared with.
 
-use crate::{Activation, Float, Matrix};
+use crate::{Activation, Convolution, Float, Matrix};
 
 /// `left right`, row-major.
 pub fn product<T: Float>(left: Matrix<'_, T>, right: Matrix<'_, T>) -> Vec<f64> {
@@ -108,4 +108,59 @@ pub fn layer_norm_gradients<T: Float>(
         }
     }
     [of_input, of_gamma, of_beta]
+}
+
+/// Calls `visit` with the places of input, weight and output that meet in each term of a convolution.
+fn terms(
+    samples: usize,
+    shape: Convolution,
+    [inputs, outputs]: [usize; 2],
+    mut visit: impl FnMut(usize, usize, usize),
+) {
+    let Convolution { height, width, kernel, stride, padding } = shape;
+    let [rows, columns] = shape.output();
+    let pixels = (0..samples).flat_map(|n| (0..rows).flat_map(move |y| (0..columns).map(move |x| (n, y, x))));
+    for (sample, row, column) in pixels {
+        for place in 0..kernel * kernel {
+            let (y, x) = (row * stride + place / kernel, column * stride + place % kernel);
+            if y < padding || y >= height + padding || x < padding || x >= width + padding {
+                continue;
+            }
+            let from = ((sample * height + y - padding) * width + x - padding) * inputs;
+            let to = ((sample * rows + row) * columns + column) * outputs;
+            for pair in 0..inputs * outputs {
+                let (input, output) = (pair / outputs, pair % outputs);
+                visit(from + input, place * inputs * outputs + pair, to + output);
+            }
+        }
+    }
+}
+
+fn samples_in<T>(input: &[T], shape: Convolution, inputs: usize) -> usize {
+    input.len().checked_div(shape.height * shape.width * inputs).unwrap_or(0)
+}
+
+/// The convolution of `[samples, height, width, inputs]` with `[kernel, kernel, inputs, outputs]`.
+pub fn conv2d<T: Float>(input: &[T], weight: &[T], shape: Convolution, channels: [usize; 2]) -> Vec<f64> {
+    let samples = samples_in(input, shape, channels[0]);
+    let [rows, columns] = shape.output();
+    let mut out = vec![0.0; samples * rows * columns * channels[1]];
+    terms(samples, shape, channels, |from, by, to| out[to] += input[from].to_f64() * weight[by].to_f64());
+    out
+}
+
+/// The gradients of [`conv2d`] by input and weight, from that of the output.
+pub fn conv2d_gradients<T: Float>(
+    input: &[T],
+    weight: &[T],
+    shape: Convolution,
+    channels: [usize; 2],
+    of_output: &[T],
+) -> [Vec<f64>; 2] {
+    let (mut of_input, mut of_weight) = (vec![0.0; input.len()], vec![0.0; weight.len()]);
+    terms(samples_in(input, shape, channels[0]), shape, channels, |from, by, to| {
+        of_input[from] += weight[by].to_f64() * of_output[to].to_f64();
+        of_weight[by] += input[from].to_f64() * of_output[to].to_f64();
+    });
+    [of_input, of_weight]
 }
