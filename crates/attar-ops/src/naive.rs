@@ -164,3 +164,57 @@ pub fn conv2d_gradients<T: Float>(
     });
     [of_input, of_weight]
 }
+
+/// Each value less the mean of its set, over the root of the set's variance and `epsilon`; and that root, for each value.
+fn normalised_in_sets<T: Float>(values: &[T], set: &impl Fn(usize) -> usize, epsilon: f64) -> (Vec<f64>, Vec<f64>) {
+    let of_set = |at: usize| (0..values.len()).filter(move |&other| set(other) == set(at));
+    let normalise = |at: usize| {
+        let count = of_set(at).count() as f64;
+        let mean = of_set(at).map(|other| values[other].to_f64()).sum::<f64>() / count;
+        let variance = of_set(at).map(|other| (values[other].to_f64() - mean).powi(2)).sum::<f64>() / count;
+        let deviation = (variance + epsilon).sqrt();
+        ((values[at].to_f64() - mean) / deviation, deviation)
+    };
+    (0..values.len()).map(normalise).unzip()
+}
+
+/// Batch and group normalisation of `[.., channels of gamma]`: values are normalised by the moments of their `set`.
+pub fn norm_in_sets<T: Float>(
+    values: &[T],
+    set: impl Fn(usize) -> usize,
+    gamma: &[T],
+    beta: &[T],
+    epsilon: f64,
+) -> Vec<f64> {
+    let (normalised, _) = normalised_in_sets(values, &set, epsilon);
+    let channel = |at: usize| at % gamma.len();
+    let scaled = |(at, value)| value * gamma[channel(at)].to_f64() + beta[channel(at)].to_f64();
+    normalised.into_iter().enumerate().map(scaled).collect()
+}
+
+/// The gradients of [`norm_in_sets`] by values, gamma and beta, from that of the output: each by the whole Jacobian.
+pub fn norm_in_sets_gradients<T: Float>(
+    values: &[T],
+    set: impl Fn(usize) -> usize,
+    gamma: &[T],
+    epsilon: f64,
+    of_output: &[T],
+) -> [Vec<f64>; 3] {
+    let (normalised, deviation) = normalised_in_sets(values, &set, epsilon);
+    let channels = gamma.len();
+    let gradient = |at: usize| of_output[at].to_f64();
+    let of_value = |by: usize| {
+        let of_set: Vec<usize> = (0..values.len()).filter(|&other| set(other) == set(by)).collect();
+        let slope = |out: usize| {
+            let same = if out == by { 1.0 } else { 0.0 };
+            (same - (1.0 + normalised[out] * normalised[by]) / of_set.len() as f64) / deviation[by]
+        };
+        of_set.iter().map(|&out| gradient(out) * gamma[out % channels].to_f64() * slope(out)).sum()
+    };
+    let (mut of_gamma, mut of_beta) = (vec![0.0; channels], vec![0.0; channels]);
+    for (at, value) in normalised.iter().enumerate() {
+        of_gamma[at % channels] += gradient(at) * value;
+        of_beta[at % channels] += gradient(at);
+    }
+    [(0..values.len()).map(of_value).collect(), of_gamma, of_beta]
+}
