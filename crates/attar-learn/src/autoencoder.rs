@@ -7,6 +7,7 @@ use burn::tensor::{Device, Tensor, TensorData, activation};
 use rand::RngExt;
 
 use crate::config::{Activation, Architecture};
+use crate::staged::{Pass, StageOutput, Staged};
 
 /// An encoder `[samples, features] -> [samples, latent]` and a decoder back.
 #[derive(Module, Debug)]
@@ -53,6 +54,26 @@ impl Autoencoder {
         let encoder = self.encoder.linear.iter().enumerate().map(|(layer, linear)| (name("encoder", layer), linear));
         let decoder = self.decoder.linear.iter().enumerate().map(|(layer, linear)| (name("decoder", layer), linear));
         encoder.chain(decoder).collect()
+    }
+}
+
+/// Each layer is a stage, under its name in [`Autoencoder::named_layers`], with the activation that follows it.
+impl Staged for Autoencoder {
+    fn stages(&self, input: Tensor<3>, pass: &mut Pass) -> Vec<StageOutput> {
+        let (code, output) = (self.encoder.linear.len(), self.encoder.linear.len() + self.decoder.linear.len());
+        let mut outputs: Vec<StageOutput> = Vec::new();
+        for (index, (name, layer)) in self.named_layers().into_iter().enumerate() {
+            let last = [code, output].contains(&(index + 1));
+            let activation = if last { Activation::Identity } else { self.encoder.activation };
+            let input = outputs.last().map_or(&input, |before| &before.values).clone();
+            let bias = layer.bias.as_ref().map(|bias| bias.val());
+            outputs.push(pass.stage(
+                name,
+                activation,
+                attar_ops::burn::dense(input, layer.weight.val(), bias, activation),
+            ));
+        }
+        outputs
     }
 }
 

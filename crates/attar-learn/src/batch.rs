@@ -7,15 +7,16 @@ use burn::tensor::{Device, Tensor, TensorData};
 use rayon::prelude::*;
 
 use crate::autoencoder::Autoencoder;
-use crate::config::{Objective, Training};
+use crate::config::{Descent, Objective};
 use crate::corruption::Corruption;
 use crate::host;
-use crate::train::Job;
+use crate::job::Job;
 
 /// Reads the batches of one training.
 #[derive(Debug)]
 pub(crate) struct Batches<'a> {
-    job: &'a Job<'a>,
+    pub(crate) job: &'a Job<'a>,
+    pub(crate) descent: Descent,
     corruption: Corruption,
     /// Whether a step is long enough to be worth sharing among threads.
     pub(crate) shared: bool,
@@ -41,17 +42,10 @@ impl<'a> Batches<'a> {
         let weights = job.config.architecture.weights(job.data.dataset.features());
         Self {
             job,
+            descent: job.config.descent(),
             corruption: Corruption::of(job.config, job.data, &job.split.train),
             shared: weights.saturating_mul(job.config.batch_size) >= SHARED_FROM,
         }
-    }
-
-    pub(crate) fn job(&self) -> &'a Job<'a> {
-        self.job
-    }
-
-    pub(crate) fn config(&self) -> &Training {
-        self.job.config
     }
 
     /// The batch of the given rows in `epoch`.

@@ -36,6 +36,27 @@ pub struct Training {
     pub seed: u64,
 }
 
+/// How the gradients of any network become updates, over all its steps.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Descent {
+    /// How a gradient becomes an update.
+    pub optimizer: Optimizer,
+    /// Learning rate of the first full step; [`Schedule`] scales it.
+    pub learning_rate: f64,
+    /// How the learning rate changes over the steps.
+    pub schedule: Schedule,
+    /// Largest allowed Euclidean norm of the whole gradient; larger ones are scaled down to it.
+    pub clip_norm: Option<f64>,
+    /// Passes over the training rows.
+    pub epochs: usize,
+    /// Samples per optimizer step (the effective batch).
+    pub batch_size: usize,
+    /// Micro-batches that a batch is processed in.
+    pub accumulation: usize,
+    /// Seed of every random choice in the training.
+    pub seed: u64,
+}
+
 /// Widths and activation of a symmetric multilayer autoencoder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -60,6 +81,12 @@ impl Architecture {
     pub fn weights(&self, features: usize) -> usize {
         let count = |widths: Vec<usize>| widths.windows(2).map(|pair| pair[0] * pair[1]).sum::<usize>();
         count(self.encoder_widths(features)) + count(self.decoder_widths(features))
+    }
+
+    /// The smallest width between input and output.
+    pub fn narrowest(&self) -> usize {
+        let widths = self.hidden.iter().chain(self.decoder_hidden.iter().flatten());
+        widths.copied().fold(self.latent, usize::min)
     }
 
     /// Widths from the code to the output.
@@ -179,6 +206,8 @@ pub enum Decay {
     Constant,
     /// It falls to zero as half a cosine (Loshchilov & Hutter 2016, eq. 5, one period).
     Cosine,
+    /// A tenth from half of the steps on, a hundredth from three quarters on (He et al. 2015, section 4.2).
+    Step,
 }
 
 impl Schedule {
@@ -189,6 +218,11 @@ impl Schedule {
         }
         match self.decay {
             Decay::Constant => full,
+            Decay::Step => match (2 * step >= steps, 4 * step >= 3 * steps) {
+                (_, true) => full * 0.01,
+                (true, _) => full * 0.1,
+                _ => full,
+            },
             Decay::Cosine => {
                 let span = steps.saturating_sub(self.warmup_steps).max(1) as f64;
                 let progress = (step - self.warmup_steps) as f64 / span;
@@ -198,7 +232,34 @@ impl Schedule {
     }
 }
 
+impl Descent {
+    /// Refuses values that no training can have; the error names the key.
+    pub fn validate(&self) -> Result<(), Error> {
+        positive("batch-size", self.batch_size)?;
+        positive("accumulation", self.accumulation)?;
+        in_range("learning-rate", self.learning_rate, f64::MIN_POSITIVE, f64::MAX)?;
+        if let Some(norm) = self.clip_norm {
+            in_range("clip-norm", norm, f64::MIN_POSITIVE, f64::MAX)?;
+        }
+        self.optimizer.validate()
+    }
+}
+
 impl Training {
+    /// The part that is not the autoencoder's own.
+    pub fn descent(&self) -> Descent {
+        Descent {
+            optimizer: self.optimizer,
+            learning_rate: self.learning_rate,
+            schedule: self.schedule,
+            clip_norm: self.clip_norm,
+            epochs: self.epochs,
+            batch_size: self.batch_size,
+            accumulation: self.accumulation,
+            seed: self.seed,
+        }
+    }
+
     /// Refuses values that no training can have; the error names the key.
     pub fn validate(&self) -> Result<(), Error> {
         let architecture = &self.architecture;
@@ -207,13 +268,7 @@ impl Training {
         for &width in widths {
             positive("hidden", width)?;
         }
-        positive("batch-size", self.batch_size)?;
-        positive("accumulation", self.accumulation)?;
-        in_range("learning-rate", self.learning_rate, f64::MIN_POSITIVE, f64::MAX)?;
-        if let Some(norm) = self.clip_norm {
-            in_range("clip-norm", norm, f64::MIN_POSITIVE, f64::MAX)?;
-        }
-        self.optimizer.validate()?;
+        self.descent().validate()?;
         self.objective.validate()
     }
 }

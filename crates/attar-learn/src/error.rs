@@ -87,6 +87,17 @@ pub enum Error {
     /// From PCA or a probe.
     #[error(transparent)]
     Linear(#[from] attar_linear::Error),
+    /// A pass through a network whose outputs mean nothing.
+    #[error("{reason}, at step {step}")]
+    Pass {
+        /// Why.
+        reason: String,
+        /// The optimizer step, from 1; 0 outside a training.
+        step: usize,
+    },
+    /// A label names none of the classes.
+    #[error(transparent)]
+    Label(#[from] attar_ops::LabelOutOfRange),
     /// From the run record.
     #[error(transparent)]
     Record(#[from] attar_doctor::Error),

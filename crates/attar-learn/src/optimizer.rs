@@ -1,11 +1,12 @@
 //! One optimizer step: gradients in, the module back with new parameters.
 
-use attar_ops::{Averages, Buffers, Parameter, Update};
+use attar_ops::{Averages, Buffers, Parameter, SquaredNorms, Update};
 use burn::module::{Module, ModuleMapper, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{DType, Device, Tensor};
 
 use crate::config::Optimizer;
+use crate::gradient::norm;
 
 const BETA_1: f64 = 0.9;
 const BETA_2: f64 = 0.999;
@@ -30,6 +31,19 @@ pub struct Moments {
     pub second: Tensor<1>,
 }
 
+/// Sizes of one parameter in one step: Euclidean norms.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct TensorNorms {
+    /// Of the gradient; `None` where there is none.
+    pub gradient: Option<f64>,
+    /// Of the weights before the step.
+    pub weight: f64,
+    /// Of what the step changed.
+    pub update: f64,
+    /// Entries of the gradient that are not finite.
+    pub nonfinite: u64,
+}
+
 impl Optimizer {
     /// Updates every parameter that has a gradient.
     ///
@@ -43,10 +57,27 @@ impl Optimizer {
         gradients: GradientsParams,
         buffers: &mut Buffers<f32>,
     ) -> M {
+        self.step_measured(state, learning_rate, module, gradients, buffers, None)
+    }
+
+    /// The same; with `norms`, these become the sizes of every parameter, in the order in which the module is visited,
+    /// taken in the pass that does the step.
+    pub fn step_measured<M: Module>(
+        &self,
+        state: &mut OptimizerState,
+        learning_rate: f64,
+        module: M,
+        gradients: GradientsParams,
+        buffers: &mut Buffers<f32>,
+        mut norms: Option<&mut Vec<TensorNorms>>,
+    ) -> M {
         state.steps += 1;
+        if let Some(norms) = &mut norms {
+            norms.clear();
+        }
         let update = update(self, learning_rate, state.steps);
         let moments = &mut state.moments;
-        module.map(&mut Stepper { update, gradients, moments, buffers, parameter: 0, hole: None })
+        module.map(&mut Stepper { update, gradients, moments, buffers, norms, parameter: 0, hole: None })
     }
 }
 
@@ -84,6 +115,7 @@ struct Stepper<'a> {
     gradients: GradientsParams,
     moments: &'a mut Vec<Moments>,
     buffers: &'a mut Buffers<f32>,
+    norms: Option<&'a mut Vec<TensorNorms>>,
     parameter: usize,
     /// Stands for a tensor while its memory is written.
     hole: Option<Tensor<1>>,
@@ -98,6 +130,9 @@ impl ModuleMapper for Stepper<'_> {
             self.moments.push(Moments::zero(self.update.averages, parameter.lazy_shape().num_elements(), &device));
         }
         let Some(gradient) = self.gradients.remove::<D>(parameter.id) else {
+            if let Some(norms) = &mut self.norms {
+                norms.push(TensorNorms { weight: norm(&parameter.val()), ..TensorNorms::default() });
+            }
             return parameter;
         };
         parameter.map(|value| self.apply(index, value.without_autodiff(), gradient))
@@ -112,8 +147,12 @@ impl Stepper<'_> {
             self.apply_in_place(index, parameter, gradient)
         } else {
             let shape = parameter.shape();
-            let (parameter, gradient) = (parameter.flatten(0, D - 1), gradient.flatten(0, D - 1));
-            apply_by_tensors(&self.update, parameter, gradient, &mut self.moments[index]).reshape(shape)
+            let (before, gradient) = (parameter.flatten(0, D - 1), gradient.flatten(0, D - 1));
+            let after = apply_by_tensors(&self.update, before.clone(), gradient.clone(), &mut self.moments[index]);
+            if let Some(norms) = &mut self.norms {
+                norms.push(TensorNorms::by_tensors(gradient, before, after.clone()));
+            }
+            after.reshape(shape)
         }
     }
 
@@ -131,7 +170,11 @@ impl Stepper<'_> {
             first.as_mut_slice::<f32>(),
             second.as_mut_slice::<f32>(),
         ) {
-            self.update.apply(Parameter { values, gradient, first, second });
+            let parameter = Parameter { values, gradient, first, second };
+            match &mut self.norms {
+                Some(norms) => norms.push(TensorNorms::of(self.update.apply_with_norms(parameter), gradient)),
+                None => self.update.apply(parameter),
+            }
         }
         moments.first = Tensor::from_data(first, &device);
         moments.second = Tensor::from_data(second, &device);
@@ -140,6 +183,35 @@ impl Stepper<'_> {
         }
         Tensor::from_data(parameter, &device)
     }
+}
+
+impl TensorNorms {
+    fn of(squares: SquaredNorms, gradient: &[f32]) -> Self {
+        Self {
+            gradient: Some(squares.gradient.sqrt()),
+            weight: squares.weight.sqrt(),
+            update: squares.update.sqrt(),
+            // A sum of squares is finite only if all are.
+            nonfinite: if squares.gradient.is_finite() {
+                0
+            } else {
+                nonfinite(gradient.iter().copied().map(f64::from))
+            },
+        }
+    }
+
+    fn by_tensors(gradient: Tensor<1>, before: Tensor<1>, after: Tensor<1>) -> Self {
+        Self {
+            gradient: Some(norm(&gradient)),
+            weight: norm(&before),
+            update: norm(&(after - before)),
+            nonfinite: nonfinite(gradient.into_data().iter::<f64>()),
+        }
+    }
+}
+
+fn nonfinite(values: impl Iterator<Item = f64>) -> u64 {
+    values.filter(|value| !value.is_finite()).count() as u64
 }
 
 impl Moments {
@@ -178,6 +250,9 @@ fn update(optimizer: &Optimizer, learning_rate: f64, step: usize) -> Update {
 fn apply_by_tensors(update: &Update, parameter: Tensor<1>, gradient: Tensor<1>, moments: &mut Moments) -> Tensor<1> {
     let gradient = gradient + parameter.clone().mul_scalar(update.decay);
     let parameter = parameter.mul_scalar(1.0 - update.shrinkage);
+    // They begin as zeros of the default type.
+    moments.first = moments.first.clone().cast(parameter.dtype());
+    moments.second = moments.second.clone().cast(parameter.dtype());
     match update.averages {
         Averages::Momentum(momentum) => {
             moments.first = moments.first.clone().mul_scalar(momentum) + gradient;
@@ -197,6 +272,16 @@ mod tests {
     use super::*;
     use burn::tensor::TensorData;
 
+    #[test]
+    fn entries_that_are_not_finite_are_counted() {
+        let gradient = [1.0, f32::NAN, f32::INFINITY, 2.0, 1e30];
+        let of = |gradient: &[f32]| {
+            let squares = gradient.iter().map(|&g| f64::from(g).powi(2)).sum();
+            TensorNorms::of(SquaredNorms { gradient: squares, ..SquaredNorms::default() }, gradient).nonfinite
+        };
+        assert_eq!((of(&gradient), of(&gradient[3..])), (2, 0));
+    }
+
     /// The pass over slices against the tensor operations, over steps that change the averages.
     #[test]
     fn in_place_and_by_tensors_agree() {
@@ -211,6 +296,7 @@ mod tests {
             let start = || tensor((0..37).map(|i| (i as f32 * 0.7).sin()).collect());
             let averages = update(&optimizer, 0.1, 1).averages;
             let mut of_slices = vec![Moments::zero(averages, 37, &device)];
+            let mut norms = Vec::new();
             let mut of_tensors = Moments::zero(averages, 37, &device);
             let (mut slices, mut tensors) = (start(), start());
             for step in 1..=9 {
@@ -221,11 +307,20 @@ mod tests {
                     gradients: GradientsParams::new(),
                     moments: &mut of_slices,
                     buffers: &mut Buffers::default(),
+                    norms: (step % 2 == 0).then_some(&mut norms),
                     parameter: 0,
                     hole: None,
                 };
                 slices = stepper.apply_in_place(0, slices, gradient());
+                let before = tensors.clone();
                 tensors = apply_by_tensors(&update, tensors, gradient(), &mut of_tensors);
+                if step % 2 == 0 {
+                    let of_tensors = TensorNorms::by_tensors(gradient(), before, tensors.clone());
+                    let found = norms.pop().unwrap();
+                    assert!((found.gradient.unwrap() - of_tensors.gradient.unwrap()).abs() < 1e-5, "{found:?}");
+                    assert!((found.weight - of_tensors.weight).abs() < 1e-5, "{found:?}, not {of_tensors:?}");
+                    assert!((found.update - of_tensors.update).abs() < 1e-5, "{found:?}, not {of_tensors:?}");
+                }
             }
             let difference: f32 = (slices - tensors).abs().max().into_scalar();
             assert!(difference < 1e-6, "{optimizer:?}: {difference}");

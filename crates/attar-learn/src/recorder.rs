@@ -3,9 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use attar_doctor::{Evaluation, Event, Finish, Header, Position, Reader, Status, Step, Writer};
+use attar_doctor::{Event, Header, Position, Reader, Status, Tensor};
+use burn::nn::Linear;
 
-use crate::train::{EpochReport, Observer, State, StepReport};
+use crate::autoencoder::Autoencoder;
+use crate::job::Job;
+use crate::journal::Journal;
+use crate::observer::{Call, EpochReport, Observer, StepReport};
+use crate::train::State;
 use crate::{Curves, Error, checkpoint};
 
 /// The folder of one run.
@@ -117,7 +122,7 @@ pub struct Cadence {
 /// Writes the record of a run and its checkpoints.
 pub struct Recorder<'a> {
     folder: RunFolder,
-    record: Writer,
+    journal: Journal,
     last_checkpoint: Instant,
     progress: Progress<'a>,
     last_step: StepReport,
@@ -125,36 +130,48 @@ pub struct Recorder<'a> {
 }
 
 impl<'a> Recorder<'a> {
-    /// Begins the record of a new run.
+    /// Begins the record of a new run; what the network and the data tell is added to the header.
     ///
     /// # Errors
     /// [`Error::Record`] when the file cannot be written.
-    pub fn begin(folder: &RunFolder, header: &Header, cadence: Cadence, progress: Progress<'a>) -> Result<Self, Error> {
-        Ok(Self::with(folder, Writer::create(folder.record(), header)?, cadence, progress))
+    pub fn begin(
+        folder: &RunFolder,
+        header: Header,
+        job: &Job,
+        state: &State,
+        cadence: Cadence,
+        progress: Progress<'a>,
+    ) -> Result<Self, Error> {
+        let header = Header { tensors: tensors(&state.model), target_norm: Some(job.target_norm()), ..header };
+        let journal = Journal::create(&folder.record(), header, &state.model, job.watch())?;
+        Ok(Self::with(folder, journal, cadence, progress))
     }
 
     /// Goes on with the record of a run from where `state` stands.
     ///
     /// # Errors
     /// [`Error::Record`] when the record is broken or ends before that.
-    pub fn resume(folder: &RunFolder, state: &State, cadence: Cadence, progress: Progress<'a>) -> Result<Self, Error> {
-        let epoch = state.epoch + usize::from(state.batches > 0);
-        let position = Position { epoch: epoch as u64, step: state.optimizer.steps as u64 };
-        Ok(Self::with(folder, Writer::resume_at(folder.record(), position)?, cadence, progress))
+    pub fn resume(
+        folder: &RunFolder,
+        job: &Job,
+        state: &State,
+        cadence: Cadence,
+        progress: Progress<'a>,
+    ) -> Result<Self, Error> {
+        Ok(Self::with(folder, Journal::resume(&folder.record(), state, job.watch())?, cadence, progress))
     }
 
-    fn with(folder: &RunFolder, record: Writer, cadence: Cadence, progress: Progress<'a>) -> Self {
+    fn with(folder: &RunFolder, journal: Journal, cadence: Cadence, progress: Progress<'a>) -> Self {
         let last_step = StepReport { epoch: 0, step: 0, loss: f64::NAN, learning_rate: 0.0, samples: 0 };
-        Self { folder: folder.clone(), record, last_checkpoint: Instant::now(), progress, last_step, cadence }
+        Self { folder: folder.clone(), journal, last_checkpoint: Instant::now(), progress, last_step, cadence }
     }
 
     /// Closes the record with how the run ended.
     ///
     /// # Errors
     /// [`Error::Record`].
-    pub fn finish(mut self, status: Status, reason: String) -> Result<(), Error> {
-        self.record.write(&Event::Finish(Finish { status, reason }))?;
-        Ok(self.record.sync()?)
+    pub fn finish(self, status: Status, reason: String) -> Result<(), Error> {
+        self.journal.finish(status, reason)
     }
 
     fn checkpoint_if_due(&mut self, state: &State) -> Result<(), Error> {
@@ -166,7 +183,7 @@ impl<'a> Recorder<'a> {
 
     fn checkpoint(&mut self, state: &State) -> Result<(), Error> {
         // On disk before the checkpoint is, or a loss of power could leave a record that ends before it.
-        self.record.sync()?;
+        self.journal.sync()?;
         checkpoint::save(state, &self.folder.checkpoints())?;
         self.last_checkpoint = Instant::now();
         Ok(())
@@ -174,9 +191,15 @@ impl<'a> Recorder<'a> {
 }
 
 impl Observer for Recorder<'_> {
+    fn call(&mut self, at: Position, call: Call) -> Result<(), Error> {
+        Observer::<Autoencoder>::call(&mut self.journal, at, call)
+    }
+
+    fn measures(&self, step: usize) -> bool {
+        Observer::<Autoencoder>::measures(&self.journal, step)
+    }
+
     fn step(&mut self, report: &StepReport, state: &State) -> Result<(), Error> {
-        let StepReport { epoch, step, loss, learning_rate, .. } = *report;
-        self.record.write(&Event::Step(Step { epoch: epoch as u64, step: step as u64, loss, learning_rate }))?;
         self.last_step = *report;
         (self.progress)(report, None);
         // The evaluation that follows an epoch stands at its last step: resumed from between the two,
@@ -188,18 +211,7 @@ impl Observer for Recorder<'_> {
     }
 
     fn epoch(&mut self, report: &EpochReport, state: &State) -> Result<(), Error> {
-        let mut write = |split: &str, metric: &str, value: f64| {
-            let metrics = [(metric.to_owned(), value)].into_iter().collect();
-            let (epoch, step) = (report.epoch as u64, report.step as u64);
-            self.record.write(&Event::Evaluation(Evaluation { epoch, step, split: split.into(), metrics }))
-        };
-        if report.epoch > 0 {
-            write("train", "loss", report.train_loss)?;
-        }
-        write("validation", "loss", report.validation_loss)?;
-        if let Some(accuracy) = report.probe_accuracy {
-            write("test", "probe_accuracy", accuracy)?;
-        }
+        self.journal.epoch(report, state)?;
         (self.progress)(&self.last_step, Some(report));
         match report.epoch {
             0 => Ok(()),
@@ -207,6 +219,26 @@ impl Observer for Recorder<'_> {
             _ => self.checkpoint_if_due(state),
         }
     }
+
+    fn failed(&mut self, at: Position, state: &State) -> Result<(), Error> {
+        self.journal.failed(at, state)
+    }
+}
+
+/// What is trained, under the names and with the shapes that the saved model has.
+fn tensors(model: &Autoencoder) -> Vec<Tensor> {
+    let of_layer = |(stage, layer): (String, &Linear)| {
+        let [inputs, outputs] = layer.weight.lazy_shape().dims::<2>();
+        let tensor = |part: &str, shape: &[usize]| Tensor {
+            name: format!("{stage}.{part}"),
+            stage: stage.clone(),
+            shape: shape.iter().map(|&size| size as u64).collect(),
+            optimised: true,
+        };
+        let bias = layer.bias.as_ref().map(|_| tensor("bias", &[outputs]));
+        [Some(tensor("weight", &[outputs, inputs])), bias].into_iter().flatten().collect::<Vec<_>>()
+    };
+    model.named_layers().into_iter().flat_map(of_layer).collect()
 }
 
 /// The losses and accuracies that a record holds.

@@ -8,12 +8,17 @@ use burn::tensor::Tensor;
 pub trait Staged: Module {
     /// The outputs of all stages for `input`, from the input on; the last is the network's. Input and outputs are
     /// `[samples, positions, channels]`: a table has one position, an image one for each pixel, a sequence one for each
-    /// token.
+    /// token. Each stage is named by [`Pass::stage`], and the next goes on from the values that this gives back.
     fn stages(&self, input: Tensor<3>, pass: &mut Pass) -> Vec<StageOutput>;
 
     /// Takes up what a pass in training mode has left: moves the running statistics of batch norm by one step.
     fn absorb(self, _statistics: &[BatchStatistics]) -> Self {
         self
+    }
+
+    /// The running statistics that batch norms evaluate with, in the order of the stages.
+    fn statistics(&self) -> Vec<BatchStatistics> {
+        Vec::new()
     }
 }
 
@@ -41,6 +46,8 @@ pub struct Pass<'a> {
     pub samples: &'a [u64],
     /// What batch norms have seen, in the order of the stages; empty in evaluation.
     pub statistics: Vec<BatchStatistics>,
+    /// Zeros added to the stages' outputs, from which the loss's gradient by each is read; `None` where nobody asks.
+    pub leaves: Option<Vec<Tensor<3>>>,
     /// Why the outputs mean nothing, if they do not: a batch norm that was shown one value per channel.
     pub failure: Option<String>,
 }
@@ -56,14 +63,40 @@ pub struct BatchStatistics {
     pub variance: Tensor<1>,
 }
 
+impl BatchStatistics {
+    /// The same without autodiff.
+    pub(crate) fn plain(self) -> Self {
+        Self { mean: self.mean.without_autodiff(), variance: self.variance.without_autodiff(), ..self }
+    }
+}
+
 impl<'a> Pass<'a> {
     /// A pass in training mode, before the step after `step`.
     pub fn training(seed: u64, step: usize, samples: &'a [u64]) -> Self {
-        Self { training: true, seed, step, samples, statistics: Vec::new(), failure: None }
+        Self { training: true, seed, step, samples, statistics: Vec::new(), failure: None, leaves: None }
     }
 
     /// A pass that depends on each sample alone.
     pub fn evaluation(samples: &'a [u64]) -> Self {
-        Self { training: false, seed: 0, step: 0, samples, statistics: Vec::new(), failure: None }
+        Self { training: false, seed: 0, step: 0, samples, statistics: Vec::new(), failure: None, leaves: None }
+    }
+
+    /// The same, with the gradients by the stages' outputs.
+    pub fn watched(self) -> Self {
+        Self { leaves: Some(Vec::new()), ..self }
+    }
+
+    /// The output of the stage `name`, `[samples, positions, channels]`. What follows the stage must take its input from
+    /// the `values` of what this returns: in a watched pass they are those given, plus a leaf of zeros.
+    pub fn stage(&mut self, name: impl Into<String>, activation: Activation, values: Tensor<3>) -> StageOutput {
+        let values = match &mut self.leaves {
+            Some(leaves) => {
+                let leaf = values.zeros_like().require_grad();
+                leaves.push(leaf.clone());
+                values + leaf
+            }
+            None => values,
+        };
+        StageOutput { name: name.into(), activation, values }
     }
 }

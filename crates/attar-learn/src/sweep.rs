@@ -11,8 +11,10 @@ use burn::tensor::{Device, TensorData};
 use serde::{Deserialize, Serialize};
 
 use crate::config::Training;
+use crate::job::{Job, train};
 use crate::judge::matrix;
-use crate::train::{EpochReport, Job, Observer, State, train};
+use crate::observer::{EpochReport, Observer};
+use crate::train::State;
 use crate::{Autoencoder, Error, Representation};
 
 /// What one training leaves to be drawn; see [`EpochReport`] for the losses.

@@ -1,8 +1,10 @@
 //! The page: a report as one HTML file.
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::Path;
+
+use flate2::read::GzDecoder;
 
 use crate::block::{block, sign};
 use crate::html::{element, escape, fill};
@@ -11,6 +13,7 @@ use crate::{Block, Error, Report, Section, Statement};
 const PAGE: &str = include_str!("../assets/page.html");
 const STYLE: &str = include_str!("../assets/page.css");
 const SCRIPT: &str = include_str!("../assets/page.js");
+const PLOTLY: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/plotly.html.gz"));
 
 /// The report as a page that needs nothing else. With charts it is about 4.7 MB, of which 4.65 MB are plotly.js.
 pub fn render(report: &Report) -> String {
@@ -91,12 +94,13 @@ fn scripts(report: &Report) -> String {
     format!("{}\n<script>\n{SCRIPT}</script>\n", plotly_script())
 }
 
-/// The script element with plotly.js. The crate gives it together with MathJax, which is of no use here.
+/// The script element with plotly.js, as the build has packed it.
 fn plotly_script() -> String {
-    const END: &str = "</script>";
-    let mut sources = plotly::Plot::offline_js_sources();
-    if let Some(end) = sources.find(END) {
-        sources.truncate(end + END.len());
-    }
-    sources
+    let mut script = String::new();
+    #[expect(
+        clippy::expect_used,
+        reason = "the bytes are a constant of the build, which every page with a chart tests"
+    )]
+    GzDecoder::new(PLOTLY).read_to_string(&mut script).expect("plotly.js as it was packed");
+    script
 }

@@ -129,6 +129,10 @@ impl Staged for Net {
         self.norms().for_each(|norm| norm.absorb(statistics));
         self
     }
+
+    fn statistics(&self) -> Vec<BatchStatistics> {
+        self.clone().running_statistics()
+    }
 }
 
 impl Block {

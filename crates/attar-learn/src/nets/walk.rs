@@ -20,7 +20,9 @@ impl<'a, 'b> Walk<'a, 'b> {
 
     /// The values, which are a stage's output.
     pub(super) fn stage(&mut self, name: &str, activation: Activation, values: Tensor<3>) -> Tensor<3> {
-        self.outputs.push(StageOutput { name: name.into(), activation, values: values.clone() });
+        let output = self.pass.stage(name, activation, values);
+        let values = output.values.clone();
+        self.outputs.push(output);
         values
     }
 

@@ -1,4 +1,10 @@
 //! Tests that span the modules of the crate.
 
+mod certificate;
+mod certified_nets;
+mod classify;
+mod mutant;
+mod recording;
 mod reference;
+mod staged_net;
 mod training;

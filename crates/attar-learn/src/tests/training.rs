@@ -11,14 +11,16 @@ use rand::RngExt;
 
 use crate::batch::Batches;
 use crate::config::{Activation, Architecture, Decay, LossOn, Noise, Objective, Optimizer, Schedule, Training};
+use crate::job::{Job, train};
 use crate::model_file::{Array, arrays, from_arrays};
+use crate::observer::{EpochReport, Observer, StepReport};
 use crate::optimizer::OptimizerState;
-use crate::train::{EpochReport, Job, Observer, State, StepReport, train};
+use crate::train::State;
 use crate::{Autoencoder, Error, checkpoint, evaluate, host, model_file};
 
-const FEATURES: usize = 9;
+pub(super) const FEATURES: usize = 9;
 
-fn data(samples: usize, features: usize) -> Prepared {
+pub(super) fn data(samples: usize, features: usize) -> Prepared {
     let mut rng = stream(3, Purpose::Synthetic, 0, 0, 0);
     let value = |_| rng.random::<f32>() * 3.0 - 1.0;
     let values = Values::Memory(Matrix { features, data: (0..samples * features).map(value).collect() });
@@ -29,7 +31,7 @@ fn data(samples: usize, features: usize) -> Prepared {
     Prepared { dataset, preprocessing }
 }
 
-fn split(samples: usize) -> Split {
+pub(super) fn split(samples: usize) -> Split {
     let rows = |from: usize, to: usize| (from..to).collect();
     Split {
         train: rows(0, samples - 12),
@@ -38,7 +40,7 @@ fn split(samples: usize) -> Split {
     }
 }
 
-fn training() -> Training {
+pub(super) fn training() -> Training {
     Training {
         architecture: Architecture {
             hidden: vec![7, 5],
@@ -59,7 +61,7 @@ fn training() -> Training {
     }
 }
 
-fn job<'a>(data: &'a Prepared, split: &'a Split, config: &'a Training) -> Job<'a> {
+pub(super) fn job<'a>(data: &'a Prepared, split: &'a Split, config: &'a Training) -> Job<'a> {
     Job { data, split, config, probe: None, device: Device::flex() }
 }
 

@@ -119,11 +119,11 @@ fn train_recorded(
         steps_per_epoch: job.steps_per_epoch(),
     };
     let (mut recorder, state) = match found {
-        Some(state) => (Recorder::resume(folder, &state, cadence, progress)?, state),
+        Some(state) => (Recorder::resume(folder, job, &state, cadence, progress)?, state),
         None => {
             let state = job.start();
             let header = header(job, settings, fingerprint, state.model.num_params());
-            (Recorder::begin(folder, &header, cadence, progress)?, state)
+            (Recorder::begin(folder, header, job, &state, cadence, progress)?, state)
         }
     };
     let result = train(job, state, &mut recorder);
@@ -156,6 +156,7 @@ pub(crate) fn header(job: &Job, settings: &Settings, fingerprint: &str, paramete
     let decay = match schedule.decay {
         Decay::Constant => "constant",
         Decay::Cosine => "cosine",
+        Decay::Step => "step",
     };
     Header {
         framework: concat!("attar ", env!("CARGO_PKG_VERSION")).into(),

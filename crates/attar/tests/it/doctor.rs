@@ -1,7 +1,8 @@
-//! `doctor` on records that PyTorch loops wrote, and on none.
+//! `doctor` on records that PyTorch loops wrote, on runs of our own, and on none.
 
 use std::path::Path;
 
+use attar::doctor::{Event, Record};
 use serde_json::Value;
 
 use crate::{fail, run, succeed, text};
@@ -30,6 +31,40 @@ fn a_missing_zero_grad_is_named_with_its_remedy() {
     let json: Value = serde_json::from_str(&shown).unwrap();
     assert_eq!(json["findings"][0]["rule"], "stale-gradient", "{json}");
     assert_eq!(json["findings"].as_array().unwrap().len(), 1, "{json}");
+}
+
+#[test]
+fn a_sound_run_of_our_own_has_no_findings_and_all_is_recorded() {
+    let folder = tempfile::tempdir().unwrap();
+    let line = "train digits --hidden 32 --latent 8 --epochs 3 --accumulation 2 --clip-norm 50 --schedule cosine \
+                --draws 1 --label-budget 50 --out run";
+    succeed(folder.path(), line);
+    let text = succeed(folder.path(), "doctor run");
+    assert!(text.starts_with("Nothing found"), "{text}");
+    let record = Record::read(folder.path().join("run/run.jsonl")).unwrap();
+    let count = |kind: fn(&Event) -> bool| record.events.iter().filter(|event| kind(event)).count();
+    let steps = record.steps().count();
+    assert_eq!(count(|event| matches!(event, Event::ZeroGrad(_))), steps);
+    assert_eq!(count(|event| matches!(event, Event::Backward(_))), 2 * steps);
+    assert_eq!(count(|event| matches!(event, Event::Clip(_))), steps);
+    assert_eq!(count(|event| matches!(event, Event::Schedule(_))), steps);
+    assert_eq!(count(|event| matches!(event, Event::Norms(_))), 10 + steps / 10 - 1);
+    assert_eq!(count(|event| matches!(event, Event::Activations(_))), 4);
+    let names: Vec<&str> = record.header.tensors.iter().map(|tensor| tensor.name.as_str()).collect();
+    assert_eq!(names[..3], ["encoder.0.weight", "encoder.0.bias", "encoder.2.weight"]);
+    assert_eq!(record.header.tensors[0].shape, [32, 784]);
+}
+
+#[test]
+fn a_learning_rate_a_hundred_times_too_high_is_found_in_a_run_of_our_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let line =
+        "train digits --hidden 32 --latent 8 --epochs 2 --learning-rate 0.1 --draws 1 --label-budget 50 --out run";
+    succeed(folder.path(), line);
+    let output = run(folder.path(), "doctor run");
+    let shown = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{shown}");
+    assert!(shown.contains("learning rate") && !shown.contains("stale-gradient"), "{shown}");
 }
 
 #[test]

@@ -1,0 +1,264 @@
+//! The loop: its calls, in the order in which a user makes them.
+
+use attar_doctor::{Record, Status};
+use attar_ops::Buffers;
+
+use super::altered::{Altered, altered_network, altered_plan};
+use super::journal::Journal;
+use super::{Plan, Planted};
+use crate::certificate::{Window, without_autodiff};
+use crate::gradient::{Gradient, parameters};
+use crate::optimizer::OptimizerState;
+use crate::{Pass, Problem, StageOutput, Staged};
+
+pub(super) struct Loop<'a, N, T> {
+    network: N,
+    problem: Altered<'a, T>,
+    plan: Plan,
+    planted: Option<Planted>,
+    buffers: Gradient,
+    optimizer: OptimizerState,
+    /// How often the schedule has moved.
+    moved: usize,
+    total_steps: usize,
+    /// Of the window under way: backward passes, and the loss as it is reported.
+    passes: usize,
+    loss: f64,
+    failure: Option<String>,
+    stages: Option<Vec<Vec<StageOutput>>>,
+    journal: Journal,
+}
+
+/// What a micro-batch weighs in a window.
+struct Weights {
+    /// Its loss in the sum that is descended.
+    descended: f64,
+    /// Its loss in the sum that is reported.
+    reported: f64,
+}
+
+impl<'a, N: Staged, T: Problem> Loop<'a, N, T> {
+    pub(super) fn new(network: N, problem: &'a T, plan: &Plan, planted: Option<Planted>) -> Self {
+        let total_steps = plan.epochs * problem.samples().div_ceil(plan.batch_size.max(1));
+        Self {
+            network: altered_network(network, planted),
+            problem: Altered::new(problem, planted, plan.seed),
+            plan: altered_plan(plan, planted),
+            planted,
+            buffers: Gradient::default(),
+            optimizer: OptimizerState::default(),
+            moved: 0,
+            total_steps,
+            passes: 0,
+            loss: 0.0,
+            failure: None,
+            stages: None,
+            journal: Journal::default(),
+        }
+    }
+
+    fn has(&self, planted: Planted) -> bool {
+        self.planted == Some(planted)
+    }
+
+    pub(super) fn keep_stages(&mut self) {
+        self.stages = Some(Vec::new());
+    }
+
+    pub(super) fn into_window(self) -> Window<N> {
+        let Self { network, buffers, loss, failure, stages, .. } = self;
+        Window { stages: stages.unwrap_or_default(), loss, gradient: buffers, network, failure }
+    }
+
+    /// The run's first words.
+    pub(super) fn begin(&mut self) {
+        let without_first = self.has(Planted::WithoutParameter);
+        let held = |place: usize| place > 0 || !without_first;
+        self.journal.begin(&self.network, &self.problem, &self.plan, held);
+    }
+
+    pub(super) fn begin_epoch(&mut self, epoch: usize) {
+        self.journal.epoch = epoch;
+        if self.has(Planted::ZeroGradOnceAnEpoch) {
+            self.zero_grad();
+        }
+    }
+
+    /// All that one batch is for: a window, and the step that closes it.
+    pub(super) fn batch(&mut self, samples: &[u64]) {
+        let size = samples.len().min(self.plan.batch_size.div_ceil(self.plan.micro_batches.max(1))).max(1);
+        let parts: Vec<&[u64]> = samples.chunks(size).collect();
+        self.window(&parts);
+        if self.has(Planted::DroppedWindow) && parts.len() < self.plan.micro_batches {
+            return;
+        }
+        if self.has(Planted::ZeroGradBeforeStep) {
+            self.zero_grad();
+        }
+        self.clip();
+        self.step();
+        if !self.has(Planted::ScheduleInside) {
+            self.schedule();
+        }
+    }
+
+    /// From emptying the buffers to the last backward pass.
+    pub(super) fn window(&mut self, parts: &[&[u64]]) {
+        (self.passes, self.loss) = (0, 0.0);
+        let emptied_elsewhere = [Planted::NoZeroGrad, Planted::ZeroGradOnceAnEpoch].map(|planted| self.has(planted));
+        if !emptied_elsewhere.contains(&true) {
+            self.zero_grad();
+        }
+        let samples = parts.iter().map(|part| part.len()).sum();
+        for (place, part) in parts.iter().enumerate() {
+            if place > 0 && self.has(Planted::ZeroGradInside) {
+                self.zero_grad();
+            }
+            let weights = self.weights(part.len(), samples, parts.len());
+            self.backward(part, &weights);
+            let is_last = place + 1 == parts.len();
+            if !is_last && self.has(Planted::ClipInside) {
+                self.clip();
+            }
+            if self.has(Planted::ScheduleInside) {
+                self.schedule();
+            }
+            if !is_last && self.has(Planted::StepInside) {
+                self.step();
+            }
+        }
+    }
+
+    fn weights(&self, part: usize, samples: usize, parts: usize) -> Weights {
+        let (share, parts) = (part as f64 / samples as f64, parts as f64);
+        let same = |weight| Weights { descended: weight, reported: weight };
+        match self.planted {
+            Some(Planted::NoDivision) => Weights { descended: share * parts, reported: share },
+            Some(Planted::SummedLoss) => same(1.0),
+            Some(Planted::SummedThenDivided | Planted::MeanOfMeans) => same(1.0 / parts),
+            _ => same(share),
+        }
+    }
+
+    fn zero_grad(&mut self) {
+        self.buffers = Gradient::default();
+        self.journal.zero_grad();
+    }
+
+    fn backward(&mut self, samples: &[u64], weights: &Weights) {
+        let is_first = self.journal.pending == 0;
+        let buffer = is_first.then(|| self.held(&self.buffers).norm());
+        self.journal.backward(samples.len(), buffer, !self.has(Planted::EvaluationMode));
+        self.journal.drawn(self.mask_step(), &self.keys(samples));
+        let steps = self.journal.steps;
+        let confirms = is_first && steps > 0 && self.plan.fresh_every > 0 && steps % self.plan.fresh_every == 0;
+        let before = confirms.then(|| (self.buffers.clone(), self.network.clone()));
+        let gradient = self.gradient(samples, weights);
+        self.buffers.add(&gradient);
+        self.passes += 1;
+        if let Some((before, network)) = before {
+            let after_network = std::mem::replace(&mut self.network, network);
+            self.confirm(&before, samples, weights);
+            self.network = after_network;
+        }
+    }
+
+    /// The gradient of these samples' loss; their stages, loss and statistics are taken up.
+    fn gradient(&mut self, samples: &[u64], weights: &Weights) -> Gradient {
+        let network = self.network.clone().train();
+        let keys = self.keys(samples);
+        let training = !self.has(Planted::EvaluationMode);
+        let mut pass = Pass { training, ..Pass::training(self.plan.seed, self.mask_step(), &keys) };
+        let stages = network.stages(self.problem.input(samples), &mut pass);
+        let Some(last) = stages.last() else { return Gradient::default() };
+        let loss = self.problem.loss(last.values.clone(), samples);
+        self.loss += weights.reported * loss.clone().into_scalar::<f64>();
+        let mut gradient = Gradient::of(&network, loss.mul_scalar(weights.descended));
+        if self.has(Planted::DetachedBranch) {
+            let half = gradient.0.len() / 2;
+            gradient.0[..half].fill(None);
+        }
+        self.network = self.network.clone().absorb(&pass.statistics);
+        self.failure = self.failure.take().or(pass.failure);
+        if let Some(kept) = &mut self.stages {
+            kept.push(without_autodiff(stages));
+        }
+        gradient
+    }
+
+    /// A backward pass of the same samples into buffers of its own.
+    fn confirm(&mut self, before: &Gradient, samples: &[u64], weights: &Weights) {
+        let (loss, after) = (self.loss, self.buffers.clone());
+        let fresh = self.gradient(samples, weights);
+        self.loss = loss;
+        let [before, fresh, after] = [before, &fresh, &after].map(|gradient| self.held(gradient));
+        let (r, q) = (after.rest(&[&fresh], &fresh), after.rest(&[&before, &fresh], &fresh));
+        self.journal.stale(before.norm(), fresh.norm(), r, q);
+    }
+
+    /// Whose masks are drawn.
+    fn keys(&self, samples: &[u64]) -> Vec<u64> {
+        match self.planted {
+            Some(Planted::DropoutByBatch) => {
+                (0..samples.len() as u64).map(|i| (self.passes as u64) << 32 | i).collect()
+            }
+            Some(Planted::RepeatedSeed) => vec![0; samples.len()],
+            _ => samples.to_vec(),
+        }
+    }
+
+    fn mask_step(&self) -> usize {
+        if self.has(Planted::RepeatedSeed) { 0 } else { self.journal.steps }
+    }
+
+    /// What the optimizer holds of a gradient.
+    fn held(&self, gradient: &Gradient) -> Gradient {
+        let mut held = gradient.clone();
+        if let (true, Some(first)) = (self.has(Planted::WithoutParameter), held.0.first_mut()) {
+            *first = None;
+        }
+        held
+    }
+
+    fn clip(&mut self) {
+        let Some(limit) = self.plan.clip else { return };
+        self.journal.clip(self.buffers.norm(), limit);
+        self.buffers = self.buffers.clipped(limit);
+    }
+
+    fn step(&mut self) {
+        let rate = self.rate();
+        let before = self.journal.measures_sizes(&self.plan).then(|| parameters(&self.network));
+        let gradients = self.held(&self.buffers).for_optimizer(&self.network);
+        let network = self.network.clone();
+        self.network = self.plan.optimizer.step(&mut self.optimizer, rate, network, gradients, &mut Buffers::default());
+        self.journal.step(self.loss, rate);
+        if let Some(before) = before {
+            self.journal.sizes(&self.buffers, &before, &parameters(&self.network));
+        }
+    }
+
+    fn rate(&self) -> f64 {
+        let Plan { schedule, learning_rate, .. } = &self.plan;
+        schedule.rate(*learning_rate, self.moved.min(self.total_steps), self.total_steps)
+    }
+
+    fn schedule(&mut self) {
+        self.moved += 1;
+        self.journal.schedule(self.rate());
+    }
+
+    pub(super) fn end_epoch(&mut self) {
+        self.journal.end_epoch(self.rate());
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        !self.loss.is_finite()
+    }
+
+    pub(super) fn finish(mut self) -> (N, Record) {
+        let status = if self.has_failed() { Status::Failed } else { Status::Completed };
+        self.journal.augmentation();
+        (self.network, self.journal.finish(status, self.loss))
+    }
+}
