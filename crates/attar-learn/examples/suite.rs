@@ -15,7 +15,7 @@ fn main() {
     let done = AtomicUsize::new(0);
     let start = std::time::Instant::now();
     let last = std::sync::Mutex::new(std::collections::HashMap::new());
-    let outcomes = run_all(&all, *seeds.last().unwrap() + 1, &digits, 2, |o| {
+    let outcomes = outcomes(&runs(&all, *seeds.last().unwrap() + 1).into_iter().filter(|r| seeds.contains(&r.seed)).collect::<Vec<_>>(), &digits, 2, |o| {
         let i = done.fetch_add(1, Ordering::Relaxed) + 1;
         let mut last = last.lock().unwrap();
         let id = std::thread::current().id();
@@ -41,11 +41,12 @@ fn main() {
             }
         }
     }
-    for r in recall(&outcomes, &mutants) {
-        println!("mutant {:26} {}/{} first {} other {}", r.case.name, r.tally.named, r.tally.runs, r.tally.first, r.tally.other);
-        for o in outcomes.iter().filter(|o| o.case == r.case.name) {
-            let named = o.findings.iter().any(|f| r.case.named_by.iter().any(|n| n.is(f)));
-            let first = o.findings.first().is_some_and(|f| r.case.named_by.iter().any(|n| n.is(f)));
+    for case in &mutants {
+        let t = Tally::of(case, outcomes.iter());
+        println!("mutant {:26} {}/{} first {} other {}", case.name, t.named, t.runs, t.first, t.other);
+        for o in outcomes.iter().filter(|o| o.case == case.name) {
+            let named = o.findings.iter().any(|f| case.named_by.iter().any(|n| n.is(f)));
+            let first = o.findings.first().is_some_and(|f| case.named_by.iter().any(|n| n.is(f)));
             if !named || !first {
                 println!("   {} {} seed {} acc {:.2}", if named { "late" } else { "MISSED" }, o.architecture.name(), o.seed, o.accuracy);
                 for f in &o.findings {
@@ -54,8 +55,6 @@ fn main() {
             }
         }
     }
-    let a = alarms(&outcomes.iter().filter(|o| sound.iter().any(|c| c.name == o.case)).cloned().collect::<Vec<_>>());
-    println!("false alarms {} of {} {:?}", a.alarmed.len(), a.runs, a.interval());
-    let t = recall(&outcomes, &mutants).iter().fold(Tally::default(), |t, r| t.plus(r.tally));
-    println!("recall {t:?} {:?}", t.interval());
+    println!("sound {:?}", sound.iter().map(|case| Tally::of(case, outcomes.iter())).sum::<Tally>());
+    println!("mutants {:?}", mutants.iter().map(|case| Tally::of(case, outcomes.iter())).sum::<Tally>());
 }

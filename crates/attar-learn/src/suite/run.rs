@@ -1,10 +1,9 @@
 //! One run, from a case to what the doctor finds.
 
-use attar_doctor::{Thresholds, diagnose};
+use attar_doctor::{Record, Thresholds, diagnose};
 use burn::tensor::{DType, Device};
 
-use super::case::{Architecture, Case};
-use super::{Digits, Outcome};
+use super::{Digits, Outcome, Run};
 use crate::mutant::{Plan, train};
 use crate::nets::Net;
 use crate::{Classified, Error, Pass, Problem, Staged};
@@ -15,33 +14,31 @@ const FRESH_EVERY: usize = 10;
 /// Sizes that a record of many steps has at most.
 const MOST_NORMS: usize = 400;
 
-pub(super) fn run(case: &Case, architecture: Architecture, seed: u64, digits: &Digits) -> Result<Outcome, Error> {
-    let (network, problem, record) = recorded(case, architecture, seed, digits)?;
-    let findings = diagnose(&record, &Thresholds::default());
-    Ok(Outcome { case: case.name, architecture, seed, accuracy: accuracy(&network, &problem), findings })
-}
+impl Run<'_> {
+    pub(super) fn outcome(&self, digits: &Digits) -> Result<Outcome, Error> {
+        let Self { case, architecture, seed, planted } = *self;
+        let (network, problem, record) = self.recorded(digits)?;
+        let findings = diagnose(&record, &Thresholds::default());
+        Ok(Outcome { case: case.name, architecture, seed, planted, accuracy: accuracy(&network, &problem), findings })
+    }
 
-/// The trained network, what it has learnt, and the record of it.
-pub(super) fn recorded(
-    case: &Case,
-    architecture: Architecture,
-    seed: u64,
-    digits: &Digits,
-) -> Result<(Net, Classified, attar_doctor::Record), Error> {
-    let setting = &case.setting;
-    let device = Device::flex();
-    let dtype = if setting.double { DType::F64 } else { DType::F32 };
-    let problem = digits.choose(setting.samples, seed, dtype, &device);
-    let network = Net::new(&setting.net(architecture), seed, dtype, &device)?;
-    let steps = setting.epochs * setting.samples.div_ceil(setting.batch_size);
-    let plan = Plan {
-        descent: setting.descent(seed),
-        norms_every: NORMS_EVERY.max(steps / MOST_NORMS),
-        fresh_every: FRESH_EVERY.max(steps / MOST_NORMS),
-        probes: true,
-    };
-    let (network, record) = train(network, &problem, &plan, case.planted);
-    Ok((network, problem, record))
+    /// The trained network, what it has learnt, and the record of it.
+    pub(super) fn recorded(&self, digits: &Digits) -> Result<(Net, Classified, Record), Error> {
+        let setting = &self.case.setting;
+        let device = Device::flex();
+        let dtype = if setting.double { DType::F64 } else { DType::F32 };
+        let problem = digits.choose(setting.samples, self.seed, dtype, &device);
+        let network = Net::new(&setting.net(self.architecture), self.seed, dtype, &device)?;
+        let steps = setting.epochs * setting.samples.div_ceil(setting.batch_size);
+        let plan = Plan {
+            descent: setting.descent(self.seed),
+            norms_every: NORMS_EVERY.max(steps / MOST_NORMS),
+            fresh_every: FRESH_EVERY.max(steps / MOST_NORMS),
+            probes: true,
+        };
+        let (network, record) = train(network, &problem, &plan, self.case.planted.filter(|_| self.planted));
+        Ok((network, problem, record))
+    }
 }
 
 /// The share of the samples, as they are, whose class has the largest output.

@@ -1,12 +1,13 @@
-//! Outcomes counted: recall of each fault, false alarms.
+//! Outcomes counted.
 
 use attar_linear::{Interval, wilson_interval};
+use serde::Serialize;
 
-use super::case::{Case, Named};
-use super::Outcome;
+use super::case::Case;
+use super::{FIRST_REPORTED, Outcome};
 
-/// Runs with a mistake, counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Runs of one case or of several, counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Tally {
     /// All.
     pub runs: usize,
@@ -14,75 +15,47 @@ pub struct Tally {
     pub named: usize,
     /// Whose first finding does.
     pub first: usize,
-    /// With findings, none of which names it.
+    /// With findings, none of which names it; in sound runs these are false alarms.
     pub other: usize,
 }
 
-/// One kind of mistake.
-#[derive(Clone, Debug)]
-pub struct Recall {
-    /// The case.
-    pub case: &'static Case,
-    /// What became of its runs.
-    pub tally: Tally,
-}
-
-/// Sound runs, counted.
-#[derive(Clone, Debug, Default)]
-pub struct Alarms {
-    /// All.
-    pub runs: usize,
-    /// Those with findings.
-    pub alarmed: Vec<Outcome>,
-}
-
-/// What became of the runs with a mistake, case by case.
-pub fn recall(outcomes: &[Outcome], cases: &[&'static Case]) -> Vec<Recall> {
-    let of = |case: &&'static Case| {
-        let mut tally = Tally::default();
-        let runs = outcomes.iter().filter(|outcome| outcome.case == case.name);
-        runs.for_each(|outcome| tally.add(outcome, case.named_by));
-        Recall { case, tally }
-    };
-    cases.iter().map(of).collect()
-}
-
-/// What became of the sound runs.
-pub fn alarms(outcomes: &[Outcome]) -> Alarms {
-    let alarmed = outcomes.iter().filter(|outcome| !outcome.findings.is_empty()).cloned().collect();
-    Alarms { runs: outcomes.len(), alarmed }
-}
-
-impl Alarms {
-    /// The share of runs with findings, and its 95 % interval (Wilson).
-    pub fn interval(&self) -> Option<Interval> {
-        wilson_interval(self.alarmed.len(), self.runs)
-    }
-}
-
 impl Tally {
-    /// The share of runs whose mistake is named, and its 95 % interval (Wilson).
-    pub fn interval(&self) -> Option<Interval> {
-        wilson_interval(self.named, self.runs)
+    /// Of those outcomes that are of `case`.
+    pub fn of<'a>(case: &Case, outcomes: impl Iterator<Item = &'a Outcome>) -> Self {
+        outcomes.filter(|outcome| outcome.case == case.name).map(|outcome| Self::of_one(case, outcome)).sum()
     }
 
-    /// Of several kinds together.
-    #[must_use]
-    pub fn plus(self, other: Self) -> Self {
+    fn of_one(case: &Case, outcome: &Outcome) -> Self {
+        let names = |finding| case.named_by.iter().any(|named| named.is(finding));
+        let is_named = outcome.findings.iter().any(names);
         Self {
-            runs: self.runs + other.runs,
-            named: self.named + other.named,
-            first: self.first + other.first,
-            other: self.other + other.other,
+            runs: 1,
+            named: usize::from(is_named),
+            first: usize::from(outcome.findings.first().is_some_and(names)),
+            other: usize::from(!is_named && !outcome.findings.is_empty()),
         }
     }
 
-    fn add(&mut self, outcome: &Outcome, named_by: &[Named]) {
-        let names = |finding| named_by.iter().any(|named| named.is(finding));
-        let named = outcome.findings.iter().any(names);
-        self.runs += 1;
-        self.named += usize::from(named);
-        self.first += usize::from(outcome.findings.first().is_some_and(names));
-        self.other += usize::from(!named && !outcome.findings.is_empty());
+    /// The 95 % interval (Wilson) of the share of `count` among the runs; `None` for no runs.
+    pub fn interval(&self, count: usize) -> Option<Interval> {
+        wilson_interval(count, self.runs)
+    }
+}
+
+impl std::iter::Sum for Tally {
+    fn sum<I: Iterator<Item = Self>>(tallies: I) -> Self {
+        tallies.fold(Self::default(), |sum, next| Self {
+            runs: sum.runs + next.runs,
+            named: sum.named + next.named,
+            first: sum.first + next.first,
+            other: sum.other + next.other,
+        })
+    }
+}
+
+impl Outcome {
+    /// Whether its seed is none of those that thresholds were fixed by.
+    pub fn is_reported(&self) -> bool {
+        self.seed >= FIRST_REPORTED
     }
 }
