@@ -159,7 +159,7 @@ impl Sweep<'_> {
 
 /// Does `work` for every index of `order`, on as many threads, each with a pool of one thread for
 /// what the work itself would split; the results stand by index.
-fn on_every_core<T: Send>(
+pub(crate) fn on_every_core<T: Send>(
     threads: usize,
     order: &[usize],
     work: impl Fn(usize) -> Result<T, Error> + Sync,
