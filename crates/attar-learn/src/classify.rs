@@ -11,7 +11,7 @@ use rand::Rng;
 use crate::Error;
 use crate::config::Descent;
 use crate::observer::Observer;
-use crate::probe::{ProbeBatch, Target};
+use crate::probe::{ProbeBatch, Target, classification_loss};
 use crate::staged::{BatchStatistics, Pass, Staged};
 use crate::train::{Descended, Evaluation, State, Task, descend};
 
@@ -136,7 +136,7 @@ impl Labelled<'_> {
             let output = output(&network, self.inputs(rows, |_, _| ()), &mut pass);
             check(pass, 0)?;
             right += correct(&output, &labels);
-            loss += Target::Labels(labels).loss(output)?.into_scalar::<f64>() * rows.len() as f64;
+            loss += classification_loss(output, &labels)?.into_scalar::<f64>() * rows.len() as f64;
         }
         let count = rows.len() as f64;
         Ok(Score { loss: loss / count, accuracy: right as f64 / count })
@@ -224,7 +224,7 @@ impl<N: Staged> Task for Classifying<'_, N> {
         let mut pass = Pass::training(self.config.descent.seed, at.step as usize - 1, &samples);
         let output = output(&trained, inputs.autodiff(), &mut pass);
         let statistics = check(pass, at.step)?;
-        let mean = Target::Labels(self.labelled.labels_of(rows)).loss(output)?;
+        let mean = classification_loss(output, &self.labelled.labels_of(rows))?;
         let loss = mean.mul_scalar(scale * rows.len() as f64);
         let gradients = GradientsParams::from_grads(loss.backward(), &trained);
         let statistics = statistics.into_iter().map(BatchStatistics::plain).collect();

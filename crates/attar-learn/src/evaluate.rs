@@ -57,7 +57,7 @@ pub fn codes(model: &Autoencoder, data: &Prepared, rows: &[usize], device: &Devi
 /// The same with threads sharing the blocks of rows.
 fn host_codes(encoder: &HostLayers, latent: usize, data: &Prepared, rows: &[usize]) -> Vec<f32> {
     let encoder = encoder.for_many();
-    let mut codes = vec![0.0; rows.len() * latent];
+    let mut codes = attar_ops::zeros(rows.len() * latent);
     let blocks = codes.par_chunks_mut((BLOCK * latent).max(1)).zip(rows.par_chunks(BLOCK));
     blocks.for_each_init(Buffers::default, |buffers, (codes, rows)| {
         let output = encoder.forward(data, rows, buffers);

@@ -70,8 +70,8 @@ impl Job<'_> {
         let rows = &self.split.train[..self.split.train.len().min(PROBE_SAMPLES)];
         let inputs = self.tensor(rows);
         let batch = ProbeBatch {
-            target: Target::Values(inputs.clone()),
             inputs,
+            target: Target::Inputs,
             samples: rows.iter().map(|&row| row as u64).collect(),
             seed: self.config.seed,
         };

@@ -77,7 +77,7 @@ pub fn window<N: Staged, T: Problem>(
 }
 
 /// The samples in the order of an epoch.
-fn order(samples: usize, plan: &Plan, epoch: usize) -> Vec<u64> {
+pub(crate) fn order(samples: usize, plan: &Plan, epoch: usize) -> Vec<u64> {
     let mut rng = stream(plan.seed, Purpose::Shuffle, epoch as u64, 0, 0);
     permutation(samples, &mut rng).into_iter().map(|sample| sample as u64).collect()
 }

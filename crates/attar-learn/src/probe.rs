@@ -28,42 +28,21 @@ pub struct ProbeBatch {
 /// What outputs are held against; the loss is averaged over samples.
 #[derive(Clone, Debug)]
 pub enum Target {
-    /// Shaped as the output: squared error, summed over a sample's entries.
-    Values(Tensor<3>),
+    /// The inputs: squared error, summed over a sample's entries.
+    Inputs,
     /// A class for each sample, for an output `[samples, 1, classes]`: cross-entropy.
     Labels(Vec<u32>),
 }
 
-impl Target {
-    /// The mean loss of an output, `[1]`.
-    ///
-    /// # Errors
-    /// [`Error::Label`].
-    pub fn loss(&self, output: Tensor<3>) -> Result<Tensor<1>, Error> {
-        let scale = 1.0 / output.dims()[0] as f64;
-        match self {
-            Self::Values(values) => {
-                let values = if output.device().is_autodiff() { values.clone().autodiff() } else { values.clone() };
-                Ok(squared_error(output, values, None, scale))
-            }
-            Self::Labels(labels) => {
-                let [samples, positions, classes] = output.dims();
-                let device = output.device();
-                Ok(cross_entropy(output.reshape([samples, positions * classes]), tensor(labels, &device), scale)?)
-            }
-        }
-    }
-
-    fn first(&self, count: usize) -> Self {
-        match self {
-            Self::Values(values) => Self::Values(values.clone().narrow(0, 0, count)),
-            Self::Labels(labels) => Self::Labels(labels[..count].to_vec()),
-        }
-    }
+/// The mean cross-entropy, `[1]`, of an output `[samples, 1, classes]`.
+pub(crate) fn classification_loss(output: Tensor<3>, labels: &[u32]) -> Result<Tensor<1>, Error> {
+    let ([samples, positions, classes], device) = (output.dims(), output.device());
+    let logits = output.reshape([samples, positions * classes]);
+    Ok(cross_entropy(logits, tensor(labels, &device), 1.0 / samples as f64)?)
 }
 
 /// Labels where the logits are.
-pub(crate) fn tensor(labels: &[u32], device: &Device) -> Tensor<1, Int> {
+fn tensor(labels: &[u32], device: &Device) -> Tensor<1, Int> {
     let labels: Vec<i64> = labels.iter().map(|&label| i64::from(label)).collect();
     let count = labels.len();
     Tensor::from_data(TensorData::new(labels, [count]), device)
@@ -77,7 +56,24 @@ impl ProbeBatch {
     pub fn first(&self, count: usize) -> Self {
         let count = count.min(self.samples.len());
         let (inputs, samples) = (self.inputs.clone().narrow(0, 0, count), self.samples[..count].to_vec());
-        Self { inputs, target: self.target.first(count), samples, seed: self.seed }
+        let target = match &self.target {
+            Target::Inputs => Target::Inputs,
+            Target::Labels(labels) => Target::Labels(labels[..count].to_vec()),
+        };
+        Self { inputs, target, samples, seed: self.seed }
+    }
+
+    /// The mean loss of an output, `[1]`.
+    fn loss(&self, output: Tensor<3>) -> Result<Tensor<1>, Error> {
+        match &self.target {
+            Target::Inputs => {
+                let scale = 1.0 / self.samples.len() as f64;
+                let inputs = self.inputs.clone();
+                let inputs = if output.device().is_autodiff() { inputs.autodiff() } else { inputs };
+                Ok(squared_error(output, inputs, None, scale))
+            }
+            Target::Labels(labels) => classification_loss(output, labels),
+        }
     }
 
     /// The statistics of all stages and the norms of the gradients by their outputs, in training mode.
@@ -86,14 +82,14 @@ impl ProbeBatch {
     /// [`Error::Label`].
     pub fn stages<N: Staged>(&self, network: &N, step: usize) -> Result<Vec<StageStatistics>, Error> {
         let pass = Pass::training(self.seed, step, &self.samples);
-        observe(&network.clone().train(), self.inputs.clone().autodiff(), pass, |output| self.target.loss(output))
+        observe(&network.clone().train(), self.inputs.clone().autodiff(), pass, |output| self.loss(output))
     }
 
     /// The mean loss, and the outputs, of one pass without gradients.
-    fn loss<N: Staged>(&self, network: &N, inputs: Tensor<3>, mut pass: Pass) -> Result<(f64, Tensor<3>), Error> {
+    fn evaluated<N: Staged>(&self, network: &N, inputs: Tensor<3>, mut pass: Pass) -> Result<(f64, Tensor<3>), Error> {
         let outputs = network.valid().stages(inputs, &mut pass);
         let output = outputs.into_iter().last().map_or_else(|| self.inputs.clone(), |stage| stage.values);
-        Ok((self.target.loss(output.clone())?.into_scalar::<f64>(), output))
+        Ok((self.loss(output.clone())?.into_scalar::<f64>(), output))
     }
 
     /// Probe `one_batch`: a copy of the network trained on this batch alone.
@@ -108,7 +104,7 @@ impl ProbeBatch {
             let trained = network.clone().train();
             let mut pass = Pass::training(self.seed, step, &self.samples);
             let Some(output) = trained.stages(self.inputs.clone().autodiff(), &mut pass).pop() else { break };
-            let loss = self.target.loss(output.values)?;
+            let loss = self.loss(output.values)?;
             let gradients = GradientsParams::from_grads(loss.backward(), &trained);
             drop(trained);
             last = loss.into_scalar::<f64>();
@@ -124,8 +120,8 @@ impl ProbeBatch {
     /// [`Error::Label`].
     pub fn input<N: Staged>(&self, network: &N, at: Position) -> Result<Probe, Error> {
         let pass = || Pass::evaluation(&self.samples);
-        let (loss, output) = self.loss(network, self.inputs.clone(), pass())?;
-        let (loss_zeroed, _) = self.loss(network, self.inputs.zeros_like(), pass())?;
+        let (loss, output) = self.evaluated(network, self.inputs.clone(), pass())?;
+        let (loss_zeroed, _) = self.evaluated(network, self.inputs.zeros_like(), pass())?;
         let variation = variation(&output);
         Ok(probe("input", at, [("variation", variation), ("loss", loss), ("loss_zeroed", loss_zeroed)]))
     }
@@ -136,8 +132,8 @@ impl ProbeBatch {
     /// [`Error::Label`].
     pub fn train_eval<N: Staged>(&self, network: &N, at: Position) -> Result<Option<Probe>, Error> {
         let training = Pass::training(self.seed, at.step as usize, &self.samples);
-        let (train, _) = self.loss(network, self.inputs.clone(), training)?;
-        let (eval, _) = self.loss(network, self.inputs.clone(), Pass::evaluation(&self.samples))?;
+        let (train, _) = self.evaluated(network, self.inputs.clone(), training)?;
+        let (eval, _) = self.evaluated(network, self.inputs.clone(), Pass::evaluation(&self.samples))?;
         Ok((train != eval).then(|| probe("train_eval", at, [("train", train), ("eval", eval)])))
     }
 }

@@ -17,7 +17,7 @@ pub mod values;
 use burn::backend::Dispatch;
 use burn::tensor::{DType, Device, Int, Tensor};
 
-pub use self::images::{ColumnMoments, Moving, batch_norm, column_moments, conv2d, group_norm};
+pub use self::images::{ColumnMoments, Moving, batch_norm, column_moments, conv2d, group_norm, residual_sum};
 
 use self::host::{HostOps, Optional};
 use crate::{Activation, LabelOutOfRange};

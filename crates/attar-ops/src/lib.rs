@@ -1,12 +1,16 @@
 #![doc = include_str!("../README.md")]
 
 mod activation;
+mod batch_norm;
 pub mod bf16;
 mod buffers;
 pub mod burn;
+mod columns;
 mod convolution;
 mod cross_entropy;
 mod float;
+mod group_norm;
+mod lanes;
 mod layer_norm;
 mod linear_pair;
 mod loss;
@@ -21,15 +25,19 @@ mod pages;
 mod product;
 mod reduce;
 mod scratch;
+mod shortcut;
 mod sparse;
 mod threads;
 mod vectorised;
 
 pub use activation::Activation;
+pub use batch_norm::{BatchNorm, NormGradient, column_moments};
 pub use buffers::Buffers;
-pub use convolution::Convolution;
+pub use convolution::{Convolution, ConvolutionGradient, conv2d, conv2d_backward};
 pub use cross_entropy::{LabelOutOfRange, cross_entropy};
 pub use float::Float;
+pub use group_norm::GroupNorm;
+pub use lanes::Lanes;
 pub use layer_norm::{LayerNormGradient, Moments, layer_norm, layer_norm_backward};
 pub use loss::squared_error;
 pub use matrix::Matrix;
@@ -41,6 +49,7 @@ pub use pages::{Unwritten, UnwrittenPart, zeros};
 pub use product::{Precision, product};
 pub use reduce::{column_sums, largest, replace_and_sum, sum, sum_of_products};
 pub use scratch::Scratch;
+pub use shortcut::Shortcut;
 pub use sparse::Panels;
 pub use threads::awake;
 pub use vectorised::vectorised;

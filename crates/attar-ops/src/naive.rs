@@ -1,6 +1,6 @@
 //! Every operation written out as its definition, in `f64`: slow, and what the fast ones are compared with.
 
-use crate::{Activation, Float, Matrix};
+use crate::{Activation, Convolution, Float, Matrix};
 
 /// `left right`, row-major.
 pub fn product<T: Float>(left: Matrix<'_, T>, right: Matrix<'_, T>) -> Vec<f64> {
@@ -108,4 +108,113 @@ pub fn layer_norm_gradients<T: Float>(
         }
     }
     [of_input, of_gamma, of_beta]
+}
+
+/// Calls `visit` with the places of input, weight and output that meet in each term of a convolution.
+fn terms(
+    samples: usize,
+    shape: Convolution,
+    [inputs, outputs]: [usize; 2],
+    mut visit: impl FnMut(usize, usize, usize),
+) {
+    let Convolution { height, width, kernel, stride, padding } = shape;
+    let [rows, columns] = shape.output();
+    let pixels = (0..samples).flat_map(|n| (0..rows).flat_map(move |y| (0..columns).map(move |x| (n, y, x))));
+    for (sample, row, column) in pixels {
+        for place in 0..kernel * kernel {
+            let (y, x) = (row * stride + place / kernel, column * stride + place % kernel);
+            if y < padding || y >= height + padding || x < padding || x >= width + padding {
+                continue;
+            }
+            let from = ((sample * height + y - padding) * width + x - padding) * inputs;
+            let to = ((sample * rows + row) * columns + column) * outputs;
+            for pair in 0..inputs * outputs {
+                let (input, output) = (pair / outputs, pair % outputs);
+                visit(from + input, place * inputs * outputs + pair, to + output);
+            }
+        }
+    }
+}
+
+fn samples_in<T>(input: &[T], shape: Convolution, inputs: usize) -> usize {
+    input.len().checked_div(shape.height * shape.width * inputs).unwrap_or(0)
+}
+
+/// The convolution of `[samples, height, width, inputs]` with `[kernel, kernel, inputs, outputs]`.
+pub fn conv2d<T: Float>(input: &[T], weight: &[T], shape: Convolution, channels: [usize; 2]) -> Vec<f64> {
+    let samples = samples_in(input, shape, channels[0]);
+    let [rows, columns] = shape.output();
+    let mut out = vec![0.0; samples * rows * columns * channels[1]];
+    terms(samples, shape, channels, |from, by, to| out[to] += input[from].to_f64() * weight[by].to_f64());
+    out
+}
+
+/// The gradients of [`conv2d`] by input and weight, from that of the output.
+pub fn conv2d_gradients<T: Float>(
+    input: &[T],
+    weight: &[T],
+    shape: Convolution,
+    channels: [usize; 2],
+    of_output: &[T],
+) -> [Vec<f64>; 2] {
+    let (mut of_input, mut of_weight) = (vec![0.0; input.len()], vec![0.0; weight.len()]);
+    terms(samples_in(input, shape, channels[0]), shape, channels, |from, by, to| {
+        of_input[from] += weight[by].to_f64() * of_output[to].to_f64();
+        of_weight[by] += input[from].to_f64() * of_output[to].to_f64();
+    });
+    [of_input, of_weight]
+}
+
+/// Each value less the mean of its set, over the root of the set's variance and `epsilon`; and that root, for each value.
+fn normalised_in_sets<T: Float>(values: &[T], set: &impl Fn(usize) -> usize, epsilon: f64) -> (Vec<f64>, Vec<f64>) {
+    let of_set = |at: usize| (0..values.len()).filter(move |&other| set(other) == set(at));
+    let normalise = |at: usize| {
+        let count = of_set(at).count() as f64;
+        let mean = of_set(at).map(|other| values[other].to_f64()).sum::<f64>() / count;
+        let variance = of_set(at).map(|other| (values[other].to_f64() - mean).powi(2)).sum::<f64>() / count;
+        let deviation = (variance + epsilon).sqrt();
+        ((values[at].to_f64() - mean) / deviation, deviation)
+    };
+    (0..values.len()).map(normalise).unzip()
+}
+
+/// Batch and group normalisation of `[.., channels of gamma]`: values are normalised by the moments of their `set`.
+pub fn norm_in_sets<T: Float>(
+    values: &[T],
+    set: impl Fn(usize) -> usize,
+    gamma: &[T],
+    beta: &[T],
+    epsilon: f64,
+) -> Vec<f64> {
+    let (normalised, _) = normalised_in_sets(values, &set, epsilon);
+    let channel = |at: usize| at % gamma.len();
+    let scaled = |(at, value)| value * gamma[channel(at)].to_f64() + beta[channel(at)].to_f64();
+    normalised.into_iter().enumerate().map(scaled).collect()
+}
+
+/// The gradients of [`norm_in_sets`] by values, gamma and beta, from that of the output: each by the whole Jacobian.
+pub fn norm_in_sets_gradients<T: Float>(
+    values: &[T],
+    set: impl Fn(usize) -> usize,
+    gamma: &[T],
+    epsilon: f64,
+    of_output: &[T],
+) -> [Vec<f64>; 3] {
+    let (normalised, deviation) = normalised_in_sets(values, &set, epsilon);
+    let channels = gamma.len();
+    let gradient = |at: usize| of_output[at].to_f64();
+    let of_value = |by: usize| {
+        let of_set: Vec<usize> = (0..values.len()).filter(|&other| set(other) == set(by)).collect();
+        let slope = |out: usize| {
+            let same = if out == by { 1.0 } else { 0.0 };
+            (same - (1.0 + normalised[out] * normalised[by]) / of_set.len() as f64) / deviation[by]
+        };
+        of_set.iter().map(|&out| gradient(out) * gamma[out % channels].to_f64() * slope(out)).sum()
+    };
+    let (mut of_gamma, mut of_beta) = (vec![0.0; channels], vec![0.0; channels]);
+    for (at, value) in normalised.iter().enumerate() {
+        of_gamma[at % channels] += gradient(at) * value;
+        of_beta[at % channels] += gradient(at);
+    }
+    [(0..values.len()).map(of_value).collect(), of_gamma, of_beta]
 }

@@ -8,7 +8,7 @@ use attar_learn::{Autoencoder, RunFolder, model_file, write_atomically};
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
-use crate::cli::{Common, Reading};
+use crate::cli::{self, Common, Reading};
 use crate::error::CliError;
 use crate::settings::Settings;
 
@@ -39,22 +39,58 @@ pub(crate) struct Trained {
     pub(crate) device: Device,
 }
 
+/// A trained run whose network has not been read yet.
+struct Unloaded {
+    folder: RunFolder,
+    settings: Settings,
+    preparation: Preparation,
+}
+
+impl Unloaded {
+    fn open(run: &Path) -> Result<Self, CliError> {
+        let folder = RunFolder::open(run)?;
+        if !folder.model().exists() {
+            return Err(without_model(run));
+        }
+        Ok(Self { settings: Settings::read(&folder.config())?, preparation: read_preparation(&folder)?, folder })
+    }
+
+    fn load(self) -> Result<Trained, CliError> {
+        let Self { folder, settings, preparation } = self;
+        let device = Device::flex();
+        let model = model_file::load(&folder.model(), preparation.activation, &device)?;
+        let trained = Trained { folder, settings, preparation, model, device };
+        trained.refuse_other_widths()?;
+        Ok(trained)
+    }
+}
+
 impl Trained {
     /// Opens a run's folder.
     ///
     /// # Errors
     /// No run there, a sweep (the message lists its runs), a run without a model yet, a damaged file.
     pub(crate) fn open(run: &Path) -> Result<Self, CliError> {
-        let folder = RunFolder::open(run)?;
-        if !folder.model().exists() {
-            return Err(without_model(run));
-        }
-        let preparation = read_preparation(&folder)?;
-        let device = Device::flex();
-        let model = model_file::load(&folder.model(), preparation.activation, &device)?;
-        let trained = Self { settings: Settings::read(&folder.config())?, folder, preparation, model, device };
-        trained.refuse_other_widths()?;
-        Ok(trained)
+        Unloaded::open(run)?.load()
+    }
+
+    /// Opens a run's folder and data as [`Self::read`] does; its rows come while the network is read, and may still be
+    /// on their way then: [`Unpacking::finish`] says whether all of them came.
+    ///
+    /// # Errors
+    /// Those of [`Self::open`] and [`Self::read`].
+    pub(crate) fn open_with(
+        run: &Path,
+        data: &str,
+        reading: &Reading,
+        common: &Common,
+    ) -> Result<(Self, Prepared, Unpacking), CliError> {
+        let unloaded = Unloaded::open(run)?;
+        let options = read_options(&unloaded.settings, reading, common);
+        let (dataset, unpacking) = open_arriving(data, &options, &unloaded.preparation.schema)?;
+        let trained = unloaded.load()?;
+        let data = trained.prepared(dataset);
+        Ok((trained, data, unpacking))
     }
 
     /// Writes `preparation.json` into a run's folder, whole or not at all.
@@ -71,36 +107,12 @@ impl Trained {
     /// # Errors
     /// Whatever is wrong with the data; columns other than those of the training data.
     pub(crate) fn read(&self, data: &str, reading: &Reading, common: &Common) -> Result<Prepared, CliError> {
-        let dataset = open_like(data, &self.read_options(reading, common), &self.preparation.schema)?;
+        let dataset = open_like(data, &read_options(&self.settings, reading, common), &self.preparation.schema)?;
         Ok(self.prepared(dataset))
-    }
-
-    /// As [`Self::read`], but rows may still be on their way: [`Unpacking::finish`] says whether all of them came.
-    pub(crate) fn read_arriving(
-        &self,
-        data: &str,
-        reading: &Reading,
-        common: &Common,
-    ) -> Result<(Prepared, Unpacking), CliError> {
-        let options = self.read_options(reading, common);
-        let (dataset, unpacking) = open_arriving(data, &options, &self.preparation.schema)?;
-        Ok((self.prepared(dataset), unpacking))
     }
 
     fn prepared(&self, dataset: Dataset) -> Prepared {
         Prepared { dataset, preprocessing: self.preparation.preprocessing.clone() }
-    }
-
-    fn read_options(&self, reading: &Reading, common: &Common) -> ReadOptions {
-        ReadOptions {
-            label_column: reading.label_column.clone(),
-            id_column: reading.id_column.clone(),
-            header: reading.header,
-            impute: reading.impute,
-            categorical: self.settings.categorical,
-            data_dir: common.data_dir.clone().or_else(|| self.settings.data_dir.clone()),
-            seed: common.seed.unwrap_or(self.settings.seed()),
-        }
     }
 
     /// The run's settings, with the folder of known data sets that was typed now.
@@ -125,6 +137,16 @@ fn read_preparation(folder: &RunFolder) -> Result<Preparation, CliError> {
     let wrong = |error: String| CliError::input(format!("{}: {error}", path.display()));
     let text = std::fs::read(&path).map_err(|error| wrong(error.to_string()))?;
     serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))
+}
+
+/// How the flags say that data is to be read, or else the settings of the training.
+fn read_options(settings: &Settings, reading: &Reading, common: &Common) -> ReadOptions {
+    ReadOptions {
+        categorical: settings.categorical,
+        data_dir: common.data_dir.clone().or_else(|| settings.data_dir.clone()),
+        seed: common.seed.unwrap_or(settings.seed()),
+        ..cli::read_options(reading, common)
+    }
 }
 
 /// Says why a folder with a configuration has no model: it is a sweep, or the training has not ended.

@@ -1,6 +1,6 @@
 //! From a configuration to blocks with initial weights.
 
-use attar_ops::Convolution;
+use attar_ops::{Convolution, Shortcut};
 
 use super::config::{Kind, NetConfig, Norm};
 use super::initial::Draw;
@@ -48,7 +48,7 @@ fn conv_net(config: &NetConfig, widths: &[usize], draw: &mut Draw) -> (Vec<Block
     (units.collect(), height * width * inputs)
 }
 
-/// One convolution of a group: where it stands, and to how many channels it leads.
+/// Two convolutions of a group: where the first stands, and from how many channels to how many they lead.
 struct Place {
     block: String,
     shape: Convolution,
@@ -80,6 +80,11 @@ fn he(config: &NetConfig, n: usize, width: usize, draw: &mut Draw) -> (Unit, Vec
 }
 
 impl Place {
+    fn shortcut(&self) -> Shortcut {
+        let Convolution { height, width, stride, .. } = self.shape;
+        Shortcut { height, width, stride, inputs: self.inputs, outputs: self.outputs }
+    }
+
     fn units(&self, config: &NetConfig, draw: &mut Draw) -> [Unit; 2] {
         let second = three_by_three(self.shape.output(), 1);
         [(1, self.shape, self.inputs), (2, second, self.outputs)].map(|(index, shape, inputs)| {
@@ -100,8 +105,9 @@ fn residual(config: &NetConfig, n: usize, width: usize, draw: &mut Draw) -> Vec<
     let (first, pairs) = he(config, n, width, draw);
     let scale = if config.norm == Norm::None { 1.0 / (pairs.len() as f64).sqrt() } else { 1.0 };
     let block = |(place, [first, second]): (Place, [Unit; 2])| {
+        let shortcut = place.shortcut();
         let units = [first, second.scaled(scale)];
-        Block::Residual(ResidualBlock::new(place.block, config.activation, place.shape, place.outputs, units))
+        Block::Residual(ResidualBlock::new(place.block, config.activation, shortcut, units))
     };
     [Block::Unit(first)].into_iter().chain(pairs.into_iter().map(block)).collect()
 }

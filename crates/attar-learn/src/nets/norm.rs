@@ -1,6 +1,7 @@
 //! Normalisations: over the batch, or of each sample on its own.
 
-use attar_ops::burn::{ColumnMoments, Moving, batch_norm, column_moments, group_norm};
+use attar_ops::Activation;
+use attar_ops::burn::{ColumnMoments, Moving, batch_norm, column_moments, group_norm, layer_norm};
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
@@ -69,24 +70,29 @@ impl Normalisation {
         Some(Self { gamma: Param::from_tensor(ones), beta: Param::from_tensor(zeros), running, name, over })
     }
 
-    /// The normalised `[samples, positions, channels]`.
-    pub(super) fn forward(&self, input: Tensor<3>, walk: &mut Walk) -> Tensor<3> {
+    /// The activation of the normalised `[samples, positions, channels]`.
+    pub(super) fn forward(&self, input: Tensor<3>, activation: Activation, walk: &mut Walk) -> Tensor<3> {
         let [samples, positions, channels] = input.dims();
-        let (gamma, beta) = (self.gamma.val(), self.beta.val());
+        let parameters = [self.gamma.val(), self.beta.val()];
         match (self.over, &self.running) {
             (Over::Batch, Some(running)) if !walk.pass.training => {
                 let Running { mean, variance } = running.clone();
-                batch_norm(input, &ColumnMoments { mean, variance }, Moving::Not, gamma, beta, EPSILON)
+                let moments = ColumnMoments { mean, variance };
+                batch_norm(input, (&moments, Moving::Not), parameters, EPSILON, activation)
             }
             (Over::Batch, _) => {
                 let moments = column_moments(&input);
                 self.leave(&moments, samples * positions, walk);
-                batch_norm(input, &moments, Moving::WithInput, gamma, beta, EPSILON)
+                batch_norm(input, (&moments, Moving::WithInput), parameters, EPSILON, activation)
             }
-            (Over::Sample { groups }, _) => group_norm(input, gamma, beta, groups, EPSILON),
+            (Over::Sample { groups }, _) => group_norm(input, parameters, groups, EPSILON, activation),
+            (Over::Position { groups: 1 }, _) => {
+                let [gamma, beta] = parameters;
+                attar_ops::burn::activation(layer_norm(input, gamma, beta, EPSILON), activation)
+            }
             (Over::Position { groups }, _) => {
                 let tokens = input.reshape([samples * positions, 1, channels]);
-                group_norm(tokens, gamma, beta, groups, EPSILON).reshape([samples, positions, channels])
+                group_norm(tokens, parameters, groups, EPSILON, activation).reshape([samples, positions, channels])
             }
         }
     }

@@ -153,7 +153,7 @@ pub(super) fn normalise(norm: Option<&Normalisation>, values: Tensor<3>, walk: &
     match norm {
         None => values,
         Some(norm) => {
-            let values = norm.forward(values, walk);
+            let values = norm.forward(values, Activation::Identity, walk);
             walk.stage(&norm.name, Activation::Identity, values)
         }
     }

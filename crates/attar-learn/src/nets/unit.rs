@@ -59,7 +59,7 @@ impl Unit {
             Some(norm) => {
                 let values = self.layer.forward(input, Activation::Identity);
                 let values = walk.stage(&self.name, Activation::Identity, values);
-                let values = attar_ops::burn::activation(norm.forward(values, walk), self.activation);
+                let values = norm.forward(values, self.activation, walk);
                 let values = walk.dropout(self.dropout, values);
                 walk.stage(&norm.name, self.activation, values)
             }

@@ -7,10 +7,13 @@ use super::staged_net::{Kind, Small, points};
 use crate::certificate::{Measured, Subject, accumulation, splits};
 use crate::config::{Decay, Optimizer, Schedule};
 use crate::mutant::{Plan, Planted, train, window};
+use crate::{Classified, Staged};
 
-const SAMPLES: usize = 32;
+pub(super) const SAMPLES: usize = 32;
+/// Three batches of sixteen and one of six, two micro-batches, which fill no window.
+pub(super) const TRAINED: usize = 54;
 
-fn plan() -> Plan {
+pub(super) fn plan() -> Plan {
     Plan {
         batch_size: 16,
         micro_batches: 4,
@@ -25,30 +28,37 @@ fn plan() -> Plan {
     }
 }
 
-fn measured(network: &Small, planted: Option<Planted>, dtype: DType) -> Measured {
-    let (problem, plan) = (points(SAMPLES, dtype), plan());
+/// The certificate's measurements and verdict on a batch of `problem`, with `planted` in the loop.
+pub(super) fn certify<N: Staged>(
+    network: &N,
+    problem: &Classified,
+    planted: Option<Planted>,
+    dtype: DType,
+) -> (Measured, Verdict) {
+    let plan = plan();
     let samples: Vec<u64> = (0..SAMPLES as u64).collect();
-    let subject = Subject { network, problem: &problem, samples: &samples, seed: plan.seed, clip: plan.clip };
-    accumulation(subject, &splits(SAMPLES), |network, parts| window(network, &problem, &plan, planted, parts))
-}
-
-fn verdict(network: &Small, planted: Option<Planted>, dtype: DType) -> Verdict {
-    let measured = measured(network, planted, dtype);
-    // Seventy samples leave a last batch of six: two micro-batches, which fill no window.
-    let order = order_faults(&train(network.clone(), &points(70, dtype), &plan(), planted).1);
+    let subject = Subject { network, problem, samples: &samples, seed: plan.seed, clip: plan.clip };
+    let window = |network: &N, parts: &[&[u64]]| window(network, problem, &plan, planted, parts);
+    let measured = accumulation(subject, &splits(SAMPLES), window);
+    let order = order_faults(&train(network.clone(), problem, &plan, planted).1);
     let name = if dtype == DType::F64 { "f64" } else { "f32" };
-    judge(&measured.splits(), &measured.couplings, &order, tolerance(name, SAMPLES as u64))
+    let verdict = judge(&measured.splits(), &measured.couplings, &order, tolerance(name, SAMPLES as u64));
+    (measured, verdict)
 }
 
-fn named(verdict: &Verdict) -> Vec<Fault> {
+pub(super) fn named(verdict: &Verdict) -> Vec<Fault> {
     verdict.faults.iter().map(|found| found.fault).collect()
+}
+
+fn small(network: &Small, planted: Option<Planted>, dtype: DType) -> (Measured, Verdict) {
+    certify(network, &points(TRAINED, dtype), planted, dtype)
 }
 
 #[test]
 fn what_does_not_couple_samples_passes_in_both_precisions() {
     for norm in [Kind::None, Kind::Layer] {
         for dtype in [DType::F64, DType::F32] {
-            let verdict = verdict(&Small::new(norm, 0.3, dtype), None, dtype);
+            let (_, verdict) = small(&Small::new(norm, 0.3, dtype), None, dtype);
             assert!(verdict.passed(), "{norm:?} {dtype:?}: {:?}", verdict.faults);
         }
     }
@@ -57,7 +67,7 @@ fn what_does_not_couple_samples_passes_in_both_precisions() {
 #[test]
 fn batch_norm_fails_wherever_the_batch_is_cut() {
     let network = Small::new(Kind::Batch, 0.0, DType::F64);
-    let measured = measured(&network, None, DType::F64);
+    let (measured, verdict) = small(&network, None, DType::F64);
     for split in &measured.splits {
         let whole = split.sizes == [SAMPLES];
         let alone = split.sizes == [1; SAMPLES];
@@ -65,7 +75,6 @@ fn batch_norm_fails_wherever_the_batch_is_cut() {
         assert_eq!(split.split.outputs <= 1e-12, whole, "{:?}", split.sizes);
         assert_eq!(split.split.buffers.is_some_and(|buffers| buffers <= 1e-12), whole, "{:?}", split.sizes);
     }
-    let verdict = verdict(&network, None, DType::F64);
     assert_eq!(named(&verdict), [Fault::Uncomputable, Fault::Coupled]);
     assert_eq!(verdict.faults[1].stage.as_deref(), Some("norm"));
     assert_eq!(measured.couplings[0].coupling, 0.0);
@@ -76,7 +85,7 @@ fn each_planted_mistake_is_named_and_no_other() {
     let network = Small::new(Kind::Layer, 0.3, DType::F64);
     for planted in Planted::ALL {
         let Some(fault) = planted.fault() else { continue };
-        let verdict = verdict(&network, Some(planted), DType::F64);
+        let (_, verdict) = small(&network, Some(planted), DType::F64);
         assert_eq!(named(&verdict), [fault], "{planted:?}: {:#?}", verdict.faults);
     }
 }

@@ -1,7 +1,9 @@
 //! Tests that span the modules of the crate.
 
 mod certificate;
+mod certified_nets;
 mod classify;
+mod mutant;
 mod recording;
 mod reference;
 mod staged_net;

@@ -68,7 +68,7 @@ impl HostOps for Flex {
 }
 
 impl Optional<Flex> {
-    fn as_ref(&self) -> Option<&FlexTensor> {
+    pub(super) fn as_ref(&self) -> Option<&FlexTensor> {
         match self {
             Self::Some(tensor) => Some(tensor),
             Self::None => None,

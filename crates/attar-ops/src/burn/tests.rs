@@ -8,7 +8,7 @@ use burn::backend::flex::Flex;
 use super::{activation, cross_entropy, dense, gelu, layer_norm, on_host, plain, shaped, squared_error};
 use crate::{Activation, LabelOutOfRange, Matrix, naive};
 
-const ALL: [Activation; 5] =
+pub(super) const ALL: [Activation; 5] =
     [Activation::Identity, Activation::Relu, Activation::Gelu, Activation::Tanh, Activation::Silu];
 /// With the largest difference that is let pass, relative to the largest value.
 const KINDS: [(DType, f64); 2] = [(DType::F32, 1e-6), (DType::F64, 1e-12)];
@@ -62,7 +62,7 @@ fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
 }
 
 /// The output of `f` and its leaves' gradients, along a direction.
-fn evaluate<const D: usize>(
+pub(super) fn evaluate<const D: usize>(
     shapes: &[[usize; 2]],
     dtype: DType,
     f: impl Fn(&[Tensor<2>]) -> Tensor<D>,
@@ -97,7 +97,7 @@ fn assert_close(got: &[Vec<f64>], want: &[Vec<f64>], tolerance: f64, case: impl 
 
 /// The fused operation in both kinds of numbers against the plain one in `f64`, within `slack` times the tolerance.
 #[track_caller]
-fn check<const D: usize>(
+pub(super) fn check<const D: usize>(
     shapes: &[[usize; 2]],
     case: impl std::fmt::Debug,
     slack: f64,
@@ -110,7 +110,7 @@ fn check<const D: usize>(
     }
 }
 
-fn row(tensor: &Tensor<2>) -> Tensor<1> {
+pub(super) fn row(tensor: &Tensor<2>) -> Tensor<1> {
     tensor.clone().reshape([-1])
 }
 

@@ -14,8 +14,7 @@ use crate::trained::Trained;
 /// Writes one row of codes for each row of data.
 pub(crate) fn run(args: &EmbedArgs, common: &Common) -> Result<(), CliError> {
     let out = out_file(common, &args.data)?;
-    let trained = Trained::open(&args.run)?;
-    let (data, unpacking) = trained.read_arriving(&args.data, &args.reading, common)?;
+    let (trained, data, unpacking) = Trained::open_with(&args.run, &args.data, &args.reading, common)?;
     let rows: Vec<usize> = (0..data.dataset.samples()).collect();
     let codes = evaluate::codes(&trained.model, &data, &rows, &trained.device);
     unpacking.finish()?;
