@@ -28,7 +28,8 @@ pub struct Split {
     pub angle: f64,
     /// 1 - cos of g and the last micro-batch's own gradient.
     pub last_angle: Option<f64>,
-    /// Relative distance of g to the mean of the clipped micro-gradients; `None` where nothing was clipped.
+    /// Relative distance of g to the mean of the clipped micro-gradients, or to buffers clipped after each, whichever is
+    /// nearer; `None` where nothing was clipped.
     pub clipped: Option<f64>,
     /// Relative difference of the update that a plain step of descent makes.
     pub parameters: Option<f64>,
@@ -358,8 +359,8 @@ fn reason(split: &Split) -> Option<String> {
 fn shown(split: &Split) -> String {
     let Split { micro_batches, smallest, largest, .. } = split;
     match smallest == largest {
-        true => format!("{micro_batches} x {largest}"),
-        false => format!("{micro_batches} x {smallest}-{largest}"),
+        true => format!("{micro_batches} of {largest}"),
+        false => format!("{micro_batches} of {smallest} to {largest}"),
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! What is measured here is judged by [`attar_doctor::accumulation::judge`].
 
+use attar_doctor::Probe;
 use attar_doctor::accumulation::{Coupling, Split};
 
 use crate::gradient::{Gradient, Value, entries, parameters};
@@ -26,12 +27,12 @@ pub struct Window<N> {
 }
 
 /// One batch and how it is looked at.
-#[derive(Clone, Copy, Debug)]
-pub struct Subject<'a, N, T> {
+#[derive(Debug)]
+pub struct Subject<'a, N, P> {
     /// Without autodiff.
     pub network: &'a N,
     /// What it learns.
-    pub problem: &'a T,
+    pub problem: &'a P,
     /// The samples of the batch.
     pub samples: &'a [u64],
     /// Of the run: masks are drawn by it.
@@ -67,6 +68,47 @@ impl Measured {
     pub fn splits(&self) -> Vec<Split> {
         self.splits.iter().map(|measured| measured.split.clone()).collect()
     }
+
+    /// The same as probes of a record, after so many epochs and steps.
+    pub fn probes(&self, epoch: u64, step: u64) -> Vec<Probe> {
+        let named = |(name, value): (&str, f64)| (name.to_owned(), value);
+        let splits = self.splits.iter().map(|measured| Probe {
+            epoch,
+            step,
+            kind: "accumulation".into(),
+            stage: String::new(),
+            values: numbers(&measured.split).into_iter().map(named).collect(),
+        });
+        let couplings = self.couplings.iter().map(|coupling| Probe {
+            epoch,
+            step,
+            kind: "coupling".into(),
+            stage: coupling.stage.clone(),
+            values: [("outputs", coupling.outputs), ("coupling", coupling.coupling)].map(named).into(),
+        });
+        splits.chain(couplings).collect()
+    }
+}
+
+fn numbers(split: &Split) -> Vec<(&'static str, f64)> {
+    let counts = [
+        ("micro_batches", split.micro_batches as f64),
+        ("samples", split.samples as f64),
+        ("smallest", split.smallest as f64),
+        ("largest", split.largest as f64),
+        ("outputs", split.outputs),
+        ("error", split.error),
+        ("scale", split.scale),
+        ("angle", split.angle),
+    ];
+    let optional = [
+        ("last_angle", split.last_angle),
+        ("clipped", split.clipped),
+        ("parameters", split.parameters),
+        ("buffers", split.buffers),
+    ];
+    let there = optional.into_iter().filter_map(|(name, value)| value.map(|value| (name, value)));
+    counts.into_iter().chain(there).collect()
 }
 
 /// The splits of the certificate: every power of two that divides the batch, and three unequal parts (12, 12 and 8 of
@@ -84,8 +126,8 @@ pub fn splits(samples: usize) -> Vec<Vec<usize>> {
 ///
 /// `window` is the loop of whoever trains, from empty buffers to before the step; it gets the network and the
 /// micro-batches, and changes nothing.
-pub fn accumulation<N: Staged, T: Problem>(
-    subject: Subject<'_, N, T>,
+pub fn accumulation<N: Staged, P: Problem>(
+    subject: &Subject<'_, N, P>,
     splits: &[Vec<usize>],
     window: impl Fn(&N, &[&[u64]]) -> Window<N>,
 ) -> Measured {
@@ -101,7 +143,7 @@ pub fn accumulation<N: Staged, T: Problem>(
         measured
     };
     let splits = splits.iter().map(&mut measure).collect();
-    let couplings = coupling::couplings(&subject, &joined(&whole.stages), &cut_stages.unwrap_or_default());
+    let couplings = coupling::couplings(subject, &joined(&whole.stages), &cut_stages.unwrap_or_default());
     Measured { splits, couplings }
 }
 
@@ -116,7 +158,7 @@ fn parts<'s>(samples: &'s [u64], sizes: &[usize]) -> Vec<&'s [u64]> {
     sizes.iter().map(cut).collect()
 }
 
-impl<N: Staged, T: Problem> Subject<'_, N, T> {
+impl<N: Staged, P: Problem> Subject<'_, N, P> {
     /// One pass over some samples: the gradient of their mean loss.
     fn pass(&self, samples: &[u64]) -> Window<N> {
         let network = self.network.clone().train();

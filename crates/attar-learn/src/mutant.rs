@@ -6,51 +6,43 @@
 use attar_data::random::{Purpose, permutation, stream};
 use attar_doctor::Record;
 
-use crate::certificate::Window;
-use crate::config::{Optimizer, Schedule};
+use crate::certificate::{Measured, Subject, accumulation};
+use crate::config::Descent;
 use crate::{Problem, Staged};
 
 mod altered;
 mod journal;
 mod planted;
+mod probes;
 mod steps;
 
+use altered::{Altered, altered_network, altered_plan};
 pub use planted::Planted;
 use steps::Loop;
 
 /// Everything that determines such a training beside network and problem.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
-    /// Samples per optimizer step.
-    pub batch_size: usize,
-    /// Micro-batches that a batch is processed in.
-    pub micro_batches: usize,
-    /// Passes over the samples.
-    pub epochs: usize,
-    /// What takes the steps.
-    pub optimizer: Optimizer,
-    /// Its full rate.
-    pub learning_rate: f64,
-    /// How the rate changes.
-    pub schedule: Schedule,
-    /// The norm above which gradients are scaled down.
-    pub clip: Option<f64>,
-    /// Of order and masks.
-    pub seed: u64,
+    /// How gradients become updates.
+    pub descent: Descent,
     /// Steps from one record of the sizes to the next.
     pub norms_every: usize,
     /// Steps from one fresh backward pass to the next; 0 for none.
     pub fresh_every: usize,
+    /// Whether to probe: one-batch overfitting, reduction, accumulation, dependence on the input, the two modes; and the
+    /// stages after every epoch.
+    pub probes: bool,
 }
 
 /// Trains `network` (without autodiff) as `plan` says, with the mistake that is planted, if any; also leaves the record
 /// of it. A loss that is not finite ends the run.
-pub fn train<N: Staged, T: Problem>(network: N, problem: &T, plan: &Plan, planted: Option<Planted>) -> (N, Record) {
-    let mut run = Loop::new(network, problem, plan, planted);
+pub fn train<N: Staged, P: Problem>(network: N, problem: &P, plan: &Plan, planted: Option<Planted>) -> (N, Record) {
+    let plan = altered_plan(plan, planted);
+    let mut run = Loop::new(altered_network(network, planted), problem, &plan, planted);
     run.begin();
-    for epoch in 1..=plan.epochs {
+    for epoch in 1..=plan.descent.epochs {
         run.begin_epoch(epoch);
-        for batch in order(problem.samples(), plan, epoch).chunks(plan.batch_size.max(1)) {
+        for batch in order(problem.samples(), &plan.descent, epoch).chunks(plan.descent.batch_size.max(1)) {
             run.batch(batch);
             if run.has_failed() {
                 return run.finish();
@@ -61,23 +53,33 @@ pub fn train<N: Staged, T: Problem>(network: N, problem: &T, plan: &Plan, plante
     run.finish()
 }
 
-/// What the loop leaves of one batch in `parts`, from empty buffers to before it clips and steps: the window that
-/// [`crate::certificate::accumulation`] takes.
-pub fn window<N: Staged, T: Problem>(
+/// The accumulation certificate of this loop for one batch of `samples`, cut as each of `splits` says.
+pub fn measure<N: Staged, P: Problem>(
     network: &N,
-    problem: &T,
+    problem: &P,
     plan: &Plan,
     planted: Option<Planted>,
-    parts: &[&[u64]],
-) -> Window<N> {
-    let mut run = Loop::new(network.clone(), problem, plan, planted);
-    run.keep_stages();
-    run.window(parts);
-    run.into_window()
+    samples: &[u64],
+    splits: &[Vec<usize>],
+) -> Measured {
+    // The mistake may be one of the loss itself.
+    let subject = Subject {
+        network,
+        problem: &Altered::new(problem, planted, plan.descent.seed),
+        samples,
+        seed: plan.descent.seed,
+        clip: plan.descent.clip_norm,
+    };
+    accumulation(&subject, splits, |network, parts| {
+        let mut run = Loop::new(network.clone(), problem, plan, planted);
+        run.keep_stages();
+        run.window(parts);
+        run.into_window()
+    })
 }
 
 /// The samples in the order of an epoch.
-pub(crate) fn order(samples: usize, plan: &Plan, epoch: usize) -> Vec<u64> {
-    let mut rng = stream(plan.seed, Purpose::Shuffle, epoch as u64, 0, 0);
+pub(crate) fn order(samples: usize, descent: &Descent, epoch: usize) -> Vec<u64> {
+    let mut rng = stream(descent.seed, Purpose::Shuffle, epoch as u64, 0, 0);
     permutation(samples, &mut rng).into_iter().map(|sample| sample as u64).collect()
 }

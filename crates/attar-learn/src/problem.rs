@@ -1,7 +1,9 @@
 //! What a network is to learn: inputs, and a loss for each sample.
 
+use attar_data::random::{Purpose, below, stream};
 use burn::tensor::activation::log_softmax;
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use rand::RngExt;
 
 /// Samples by number, from 0, and the loss of each.
 pub trait Problem {
@@ -34,6 +36,34 @@ pub struct Classified {
     pub labels: Vec<usize>,
     /// How many there are.
     pub classes: usize,
+}
+
+impl Classified {
+    /// Points `[samples, positions, channels]` about a centre for each class: both uniform, in plus or minus 1 and in
+    /// plus or minus `noise`, and a function of the seed. In double precision.
+    pub fn about_centres([samples, positions, channels]: [usize; 3], classes: usize, noise: f64, seed: u64) -> Self {
+        let features = positions * channels;
+        let draw = |epoch, number| {
+            let mut rng = stream(seed, Purpose::Synthetic, epoch, 0, number);
+            (0..features).map(|_| rng.random_range(-1.0..1.0)).collect::<Vec<f64>>()
+        };
+        let centres: Vec<Vec<f64>> = (0..classes as u64).map(|class| draw(1, class)).collect();
+        let mut rng = stream(seed, Purpose::Synthetic, 0, 0, 0);
+        let labels: Vec<usize> = (0..samples).map(|_| below(classes as u64, &mut rng) as usize).collect();
+        let point = |(sample, label): (usize, &usize)| {
+            let own = draw(2, sample as u64);
+            centres[*label].iter().zip(own).map(|(centre, own)| centre + noise * own).collect::<Vec<f64>>()
+        };
+        let values: Vec<f64> = labels.iter().enumerate().flat_map(point).collect();
+        let values = TensorData::new(values, [samples, positions, channels]);
+        Self { input: Tensor::from_data(values, (&Device::flex(), DType::F64)), labels, classes }
+    }
+
+    /// The same in another type.
+    #[must_use]
+    pub fn cast(self, dtype: DType) -> Self {
+        Self { input: self.input.cast(dtype), ..self }
+    }
 }
 
 impl Problem for Classified {

@@ -1,11 +1,14 @@
 //! The command line: each flag defined once; help, man page, completions and configuration keys follow from it.
 
+pub(crate) mod doctor;
+
 use std::path::PathBuf;
 
 use attar_linear::Components;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use self::doctor::DoctorArgs;
 use crate::commands::attend::{FormName, SimilarityName};
 use crate::commands::certify::{NormalisationName, ObjectiveName};
 use crate::commands::lab::Method;
@@ -124,7 +127,7 @@ Examples:
   attar certify runs/digits
   attar certify model.safetensors --data rows.npy --objective l2 --lambda 0.1 --normalisation per-entry")]
     Certify(Box<CertifyArgs>),
-    /// Say what is wrong with a training run, from its record
+    /// Say what is wrong with a training run, from its record; certify a loop
     ///
     /// Reads run.jsonl of a run's folder, or a record that any framework wrote, and prints each finding with its number,
     /// threshold, place and remedy, causes before consequences. Exits with 1 if there is one. What a record does not hold
@@ -133,7 +136,8 @@ Examples:
 Examples:
   attar doctor runs/digits
   attar doctor pytorch-run.jsonl --json
-  attar doctor --explain stale-gradient")]
+  attar doctor --explain stale-gradient
+  attar doctor accumulation --model resnet --norm batch")]
     Doctor(DoctorArgs),
     /// Attend from queries to keys, and show every step
     ///
@@ -285,16 +289,6 @@ pub(crate) struct PcaArgs {
     pub(crate) categorical: Option<attar_data::Categorical>,
     #[command(flatten)]
     pub(crate) reading: Reading,
-}
-
-/// What `doctor` takes.
-#[derive(Args, Debug)]
-pub(crate) struct DoctorArgs {
-    /// Folder of a run, or a record
-    pub(crate) run: Option<PathBuf>,
-    /// Print what a rule is about, with its threshold, source and remedy
-    #[arg(long, value_name = "RULE", conflicts_with = "run")]
-    pub(crate) explain: Option<String>,
 }
 
 /// What `certify` takes.

@@ -41,7 +41,7 @@ fn run(Cli { common, command }: Cli) -> Result<(), CliError> {
         Command::Embed(args) => on_threads(threads, || commands::embed::run(&args, &common)),
         Command::Reconstruct(args) => on_threads(threads, || commands::reconstruct::run(&args, &common)),
         Command::Certify(args) => on_threads(threads, || commands::certify::run(&args, &common)),
-        Command::Doctor(args) => commands::doctor::run(&args, &common),
+        Command::Doctor(args) => on_threads(threads, || commands::doctor::run(&args, &common)),
         Command::Attend(args) => on_threads(threads, || commands::attend::run(&args, &common)),
         Command::Pca(args) => on_threads(threads, || commands::pca::run(&args, &common)),
         Command::Probe(args) => on_threads(threads, || commands::probe::run(&args.run, args.data.as_deref(), &common)),

@@ -11,8 +11,8 @@ use crate::{Pass, Problem, Staged};
 
 /// Each stage's largest `|d out_i / d x_j|`, i != j, over the largest with i = j, in training mode, and the difference
 /// of its outputs between `whole` and `cut`.
-pub(super) fn couplings<N: Staged, T: Problem>(
-    subject: &Subject<'_, N, T>,
+pub(super) fn couplings<N: Staged, P: Problem>(
+    subject: &Subject<'_, N, P>,
     whole: &[(String, Vec<f64>)],
     cut: &[(String, Vec<f64>)],
 ) -> Vec<Coupling> {
@@ -26,7 +26,7 @@ pub(super) fn couplings<N: Staged, T: Problem>(
 
 /// Along one random direction of the first sample's output: the largest slope with respect to another sample's input
 /// over that with respect to its own.
-fn slopes<N: Staged, T: Problem>(subject: &Subject<'_, N, T>, stage: usize) -> f64 {
+fn slopes<N: Staged, P: Problem>(subject: &Subject<'_, N, P>, stage: usize) -> f64 {
     let network = subject.network.clone().train();
     let input = subject.problem.input(subject.samples).autodiff().require_grad();
     let mut pass = Pass::training(subject.seed, 0, subject.samples);

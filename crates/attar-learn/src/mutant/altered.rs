@@ -11,15 +11,20 @@ use crate::{Problem, Staged};
 
 /// A problem with a mistake in it, if the mistake is one of data or loss.
 #[derive(Debug)]
-pub(super) struct Altered<'a, T> {
-    problem: &'a T,
+pub(super) struct Altered<'a, P> {
+    problem: &'a P,
     planted: Option<Planted>,
     seed: u64,
 }
 
-impl<'a, T: Problem> Altered<'a, T> {
-    pub(super) fn new(problem: &'a T, planted: Option<Planted>, seed: u64) -> Self {
+impl<'a, P: Problem> Altered<'a, P> {
+    pub(super) fn new(problem: &'a P, planted: Option<Planted>, seed: u64) -> Self {
         Self { problem, planted, seed }
+    }
+
+    /// The problem without the mistake.
+    pub(super) fn sound(&self) -> &'a P {
+        self.problem
     }
 
     fn permuted(&self, samples: &[u64]) -> Vec<u64> {
@@ -28,7 +33,7 @@ impl<'a, T: Problem> Altered<'a, T> {
     }
 }
 
-impl<T: Problem> Problem for Altered<'_, T> {
+impl<P: Problem> Problem for Altered<'_, P> {
     fn samples(&self) -> usize {
         self.problem.samples()
     }
@@ -92,9 +97,9 @@ fn like<const D: usize>(values: Vec<f64>, shape: [usize; D], of: &Tensor<D>) -> 
 pub(super) fn altered_plan(plan: &Plan, planted: Option<Planted>) -> Plan {
     let mut plan = plan.clone();
     match planted {
-        Some(Planted::LargeRate) => plan.learning_rate *= 100.0,
-        Some(Planted::SmallRate) => plan.learning_rate /= 1000.0,
-        Some(Planted::TinyClip) => plan.clip = Some(plan.clip.unwrap_or(1.0) / 1000.0),
+        Some(Planted::LargeRate) => plan.descent.learning_rate *= 100.0,
+        Some(Planted::SmallRate) => plan.descent.learning_rate /= 1000.0,
+        Some(Planted::TinyClip) => plan.descent.clip_norm = Some(plan.descent.clip_norm.unwrap_or(1.0) / 1000.0),
         _ => {}
     }
     plan

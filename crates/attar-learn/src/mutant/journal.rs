@@ -3,14 +3,17 @@
 use std::collections::BTreeSet;
 
 use attar_doctor::{
-    Backward, Choice, Clip, Epoch, Event, Finish, Header, Norms, Position, Probe, Record, Schedule, Stage, Status,
-    Step, Tensor,
+    Activations, Backward, Choice, Clip, Epoch, Event, Finish, Header, Norms, Position, Probe, Record, Schedule,
+    StageStatistics, Status, Step,
 };
+use burn::tensor::DType;
 
 use super::Plan;
 use crate::config::{Decay, Optimizer};
-use crate::gradient::{Gradient, Value, norm, parameters};
-use crate::{Pass, Problem, Staged};
+use crate::gradient::Gradient;
+use crate::observe::tensors;
+use crate::optimizer::TensorNorms;
+use crate::{Pass, Problem, StageOutput, Staged};
 
 /// Samples that the stages are named by.
 const PROBE_SAMPLES: u64 = 2;
@@ -37,22 +40,23 @@ impl Journal {
         plan: &Plan,
         held: impl Fn(usize) -> bool,
     ) {
-        let values = parameters(network);
         let samples: Vec<u64> = (0..PROBE_SAMPLES.min(problem.samples() as u64)).collect();
         let stages = network.stages(problem.input(&samples), &mut Pass::evaluation(&samples));
-        let dtype = values.first().map_or("f32".into(), |value| format!("{:?}", value.entries.dtype()).to_lowercase());
+        let dtype = stages.first().map_or(DType::F32, |stage| stage.values.dtype());
+        let mut tensors = tensors(network);
+        tensors.iter_mut().enumerate().for_each(|(place, tensor)| tensor.optimised = held(place));
         self.record.header = Header {
             framework: concat!("attar ", env!("CARGO_PKG_VERSION")).into(),
-            seed: plan.seed,
-            optimizer: optimizer(&plan.optimizer),
+            seed: plan.descent.seed,
+            optimizer: optimizer(&plan.descent.optimizer),
             schedule: schedule(plan),
-            batch_size: plan.batch_size as u64,
-            accumulation: plan.micro_batches as u64,
-            dtype,
-            parameters: values.iter().map(|value| value.shape.iter().product::<usize>() as u64).sum(),
+            batch_size: plan.descent.batch_size as u64,
+            accumulation: plan.descent.accumulation as u64,
+            dtype: if dtype == DType::F64 { "f64" } else { "f32" }.into(),
+            parameters: tensors.iter().map(|tensor| tensor.shape.iter().product::<u64>()).sum(),
             classes: problem.classes().map(|classes| classes as u64),
-            tensors: values.iter().enumerate().map(|(place, value)| tensor(value, held(place))).collect(),
-            stages: stages.iter().map(|stage| Stage { name: stage.name.clone(), activation: word(stage) }).collect(),
+            tensors,
+            stages: stages.iter().map(StageOutput::stage).collect(),
             order: true,
             ..Header::default()
         };
@@ -65,6 +69,11 @@ impl Journal {
     /// What is under way: the epoch, and the step that is being prepared.
     fn coming(&self) -> (u64, u64) {
         (self.epoch as u64, self.steps as u64 + 1)
+    }
+
+    /// What is done: epochs, the one under way included, and steps.
+    pub(super) fn done(&self) -> (u64, u64) {
+        (self.epoch as u64, self.steps as u64)
     }
 
     pub(super) fn zero_grad(&mut self) {
@@ -102,25 +111,34 @@ impl Journal {
         self.steps.is_multiple_of(plan.norms_every.max(1))
     }
 
-    pub(super) fn sizes(&mut self, gradient: &Gradient, before: &[Value], after: &[Value]) {
-        let update = |(before, after): (&Value, &Value)| norm(&(after.entries.clone() - before.entries.clone()));
-        let mut sizes = gradient.norms();
-        sizes.resize(before.len(), None);
+    /// `gradient` are the buffers as the step got them, `sizes` what the step made of the parameters.
+    pub(super) fn sizes(&mut self, gradient: &Gradient, sizes: &[TensorNorms]) {
         let nonfinite = gradient.nonfinite();
+        let mut gradient = gradient.norms();
+        gradient.resize(sizes.len(), None);
         self.write(Event::Norms(Norms {
             epoch: self.epoch as u64,
             step: self.steps as u64,
-            gradient: sizes,
-            weight: before.iter().map(|value| norm(&value.entries)).collect(),
-            update: before.iter().zip(after).map(update).collect(),
+            gradient,
+            weight: sizes.iter().map(|of| of.weight).collect(),
+            update: sizes.iter().map(|of| of.update).collect(),
             nonfinite: if nonfinite.iter().any(|count| *count > 0) { nonfinite } else { Vec::new() },
         }));
+    }
+
+    pub(super) fn activations(&mut self, stages: Vec<StageStatistics>) {
+        let (epoch, step) = self.done();
+        self.write(Event::Activations(Activations { epoch, step, stages }));
+    }
+
+    pub(super) fn probes(&mut self, probes: impl IntoIterator<Item = Probe>) {
+        probes.into_iter().for_each(|probe| self.write(Event::Probe(probe)));
     }
 
     pub(super) fn stale(&mut self, buffer: f64, fresh: f64, r: f64, q: f64) {
         let (epoch, step) = self.coming();
         let values = [("buffer", buffer), ("fresh", fresh), ("r", r), ("q", q)];
-        self.write(Event::Probe(probe("stale", "", epoch, step, values)));
+        self.probes([probe("stale", (epoch, step), values)]);
     }
 
     /// Notes the seeds that masks are drawn by.
@@ -131,8 +149,8 @@ impl Journal {
 
     pub(super) fn augmentation(&mut self) {
         let values = [("seeds", self.drawn as f64), ("distinct", self.distinct.len() as f64)];
-        let (epoch, step) = (self.epoch as u64, self.steps as u64);
-        self.write(Event::Probe(probe("augmentation", "", epoch, step, values)));
+        let probe = probe("augmentation", self.done(), values);
+        self.probes([probe]);
     }
 
     pub(super) fn end_epoch(&mut self, learning_rate: f64) {
@@ -150,20 +168,10 @@ impl Journal {
     }
 }
 
-/// A probe of these values.
-pub(crate) fn probe<const N: usize>(kind: &str, stage: &str, epoch: u64, step: u64, values: [(&str, f64); N]) -> Probe {
+/// A probe of these values, after so many epochs and steps.
+pub(super) fn probe<const V: usize>(kind: &str, (epoch, step): (u64, u64), values: [(&str, f64); V]) -> Probe {
     let values = values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-    Probe { epoch, step, kind: kind.into(), stage: stage.into(), values }
-}
-
-fn tensor(value: &Value, optimised: bool) -> Tensor {
-    let stage = value.name.rsplit_once('.').map_or("", |(stage, _)| stage).to_owned();
-    let shape = value.shape.iter().map(|length| *length as u64).collect();
-    Tensor { name: value.name.clone(), stage, shape, optimised }
-}
-
-fn word(stage: &crate::StageOutput) -> String {
-    format!("{:?}", stage.activation).to_lowercase()
+    Probe { epoch, step, kind: kind.into(), stage: String::new(), values }
 }
 
 fn optimizer(optimizer: &Optimizer) -> Choice {
@@ -177,10 +185,10 @@ fn optimizer(optimizer: &Optimizer) -> Choice {
 }
 
 fn schedule(plan: &Plan) -> Choice {
-    let name = match plan.schedule.decay {
+    let name = match plan.descent.schedule.decay {
         Decay::Constant => "constant",
         Decay::Cosine => "cosine",
         Decay::Step => "step",
     };
-    Choice::new(name, [("warmup_steps", plan.schedule.warmup_steps as f64)])
+    Choice::new(name, [("warmup_steps", plan.descent.schedule.warmup_steps as f64)])
 }

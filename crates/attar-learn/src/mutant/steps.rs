@@ -3,18 +3,25 @@
 use attar_doctor::{Record, Status};
 use attar_ops::Buffers;
 
-use super::altered::{Altered, altered_network, altered_plan};
+use super::altered::Altered;
 use super::journal::Journal;
-use super::{Plan, Planted};
-use crate::certificate::{Window, without_autodiff};
-use crate::gradient::{Gradient, parameters};
+use super::probes::Asked;
+use super::{Plan, Planted, measure};
+use crate::certificate::{Window, splits, without_autodiff};
+use crate::config::Descent;
+use crate::gradient::Gradient;
+use crate::observe::{observe, trained};
 use crate::optimizer::OptimizerState;
 use crate::{Pass, Problem, StageOutput, Staged};
 
-pub(super) struct Loop<'a, N, T> {
+/// Samples that are probed, and steps on them alone.
+const PROBE_SAMPLES: usize = 32;
+const PROBE_STEPS: usize = 100;
+
+pub(super) struct Loop<'a, N, P> {
     network: N,
-    problem: Altered<'a, T>,
-    plan: Plan,
+    problem: Altered<'a, P>,
+    plan: &'a Plan,
     planted: Option<Planted>,
     buffers: Gradient,
     optimizer: OptimizerState,
@@ -37,13 +44,13 @@ struct Weights {
     reported: f64,
 }
 
-impl<'a, N: Staged, T: Problem> Loop<'a, N, T> {
-    pub(super) fn new(network: N, problem: &'a T, plan: &Plan, planted: Option<Planted>) -> Self {
-        let total_steps = plan.epochs * problem.samples().div_ceil(plan.batch_size.max(1));
+impl<'a, N: Staged, P: Problem> Loop<'a, N, P> {
+    pub(super) fn new(network: N, problem: &'a P, plan: &'a Plan, planted: Option<Planted>) -> Self {
+        let total_steps = plan.descent.epochs * problem.samples().div_ceil(plan.descent.batch_size.max(1));
         Self {
-            network: altered_network(network, planted),
-            problem: Altered::new(problem, planted, plan.seed),
-            plan: altered_plan(plan, planted),
+            network,
+            problem: Altered::new(problem, planted, plan.descent.seed),
+            plan,
             planted,
             buffers: Gradient::default(),
             optimizer: OptimizerState::default(),
@@ -74,7 +81,14 @@ impl<'a, N: Staged, T: Problem> Loop<'a, N, T> {
     pub(super) fn begin(&mut self) {
         let without_first = self.has(Planted::WithoutParameter);
         let held = |place: usize| place > 0 || !without_first;
-        self.journal.begin(&self.network, &self.problem, &self.plan, held);
+        self.journal.begin(&self.network, &self.problem, self.plan, held);
+        self.observe();
+        if self.plan.probes {
+            let asked = self.asked(PROBE_SAMPLES);
+            let probes = [asked.one_batch(PROBE_STEPS), asked.reduction()];
+            self.journal.probes(probes);
+            self.certify();
+        }
     }
 
     pub(super) fn begin_epoch(&mut self, epoch: usize) {
@@ -86,10 +100,11 @@ impl<'a, N: Staged, T: Problem> Loop<'a, N, T> {
 
     /// All that one batch is for: a window, and the step that closes it.
     pub(super) fn batch(&mut self, samples: &[u64]) {
-        let size = samples.len().min(self.plan.batch_size.div_ceil(self.plan.micro_batches.max(1))).max(1);
+        let size =
+            samples.len().min(self.plan.descent.batch_size.div_ceil(self.plan.descent.accumulation.max(1))).max(1);
         let parts: Vec<&[u64]> = samples.chunks(size).collect();
         self.window(&parts);
-        if self.has(Planted::DroppedWindow) && parts.len() < self.plan.micro_batches {
+        if self.has(Planted::DroppedWindow) && parts.len() < self.plan.descent.accumulation {
             return;
         }
         if self.has(Planted::ZeroGradBeforeStep) {
@@ -168,7 +183,7 @@ impl<'a, N: Staged, T: Problem> Loop<'a, N, T> {
         let network = self.network.clone().train();
         let keys = self.keys(samples);
         let training = !self.has(Planted::EvaluationMode);
-        let mut pass = Pass { training, ..Pass::training(self.plan.seed, self.mask_step(), &keys) };
+        let mut pass = Pass { training, ..Pass::training(self.plan.descent.seed, self.mask_step(), &keys) };
         let stages = network.stages(self.problem.input(samples), &mut pass);
         let Some(last) = stages.last() else { return Gradient::default() };
         let loss = self.problem.loss(last.values.clone(), samples);
@@ -221,25 +236,28 @@ impl<'a, N: Staged, T: Problem> Loop<'a, N, T> {
     }
 
     fn clip(&mut self) {
-        let Some(limit) = self.plan.clip else { return };
+        let Some(limit) = self.plan.descent.clip_norm else { return };
         self.journal.clip(self.buffers.norm(), limit);
         self.buffers = self.buffers.clipped(limit);
     }
 
     fn step(&mut self) {
         let rate = self.rate();
-        let before = self.journal.measures_sizes(&self.plan).then(|| parameters(&self.network));
+        let mut sizes = self.journal.measures_sizes(self.plan).then(Vec::new);
         let gradients = self.held(&self.buffers).for_optimizer(&self.network);
         let network = self.network.clone();
-        self.network = self.plan.optimizer.step(&mut self.optimizer, rate, network, gradients, &mut Buffers::default());
+        let (optimizer, state) = (&self.plan.descent.optimizer, &mut self.optimizer);
+        self.network =
+            optimizer.step_measured(state, rate, network, gradients, &mut Buffers::default(), sizes.as_mut());
         self.journal.step(self.loss, rate);
-        if let Some(before) = before {
-            self.journal.sizes(&self.buffers, &before, &parameters(&self.network));
+        if let Some(sizes) = sizes {
+            let trained = sizes.into_iter().zip(trained(&self.network)).filter(|(_, trained)| *trained);
+            self.journal.sizes(&self.buffers, &trained.map(|(sizes, _)| sizes).collect::<Vec<_>>());
         }
     }
 
     fn rate(&self) -> f64 {
-        let Plan { schedule, learning_rate, .. } = &self.plan;
+        let Descent { schedule, learning_rate, .. } = &self.plan.descent;
         schedule.rate(*learning_rate, self.moved.min(self.total_steps), self.total_steps)
     }
 
@@ -250,6 +268,42 @@ impl<'a, N: Staged, T: Problem> Loop<'a, N, T> {
 
     pub(super) fn end_epoch(&mut self) {
         self.journal.end_epoch(self.rate());
+        self.observe();
+    }
+
+    /// The network on the first samples.
+    fn asked(&self, count: usize) -> Asked<'_, N, Altered<'a, P>> {
+        let (network, problem, seed, at) = (&self.network, &self.problem, self.plan.descent.seed, self.journal.done());
+        let samples = (0..count.min(problem.samples()) as u64).collect();
+        Asked { network, problem, samples, seed, at }
+    }
+
+    /// The stages on the first samples, as the loop runs the network.
+    fn observe(&mut self) {
+        if !self.plan.probes {
+            return;
+        }
+        let (samples, problem) = (self.asked(PROBE_SAMPLES).samples, &self.problem);
+        let training = !self.has(Planted::EvaluationMode);
+        let pass = Pass { training, ..Pass::training(self.plan.descent.seed, self.journal.steps, &samples) };
+        let loss = |output| Ok(problem.loss(output, &samples));
+        if let Ok(stages) = observe(&self.network.clone().train(), problem.input(&samples).autodiff(), pass, loss) {
+            self.journal.activations(stages);
+        }
+    }
+
+    /// The accumulation probes, where there is accumulation: the whole batch, cut as the loop does, and unevenly.
+    fn certify(&mut self) {
+        let Descent { batch_size, accumulation, .. } = self.plan.descent;
+        if accumulation < 2 {
+            return;
+        }
+        let samples = self.asked(batch_size).samples;
+        let cut = |sizes: &Vec<usize>| [1, 3, accumulation].contains(&sizes.len());
+        let splits: Vec<Vec<usize>> = splits(samples.len()).into_iter().filter(cut).collect();
+        let (network, problem) = (&self.network, self.problem.sound());
+        let measured = measure(network, problem, self.plan, self.planted, &samples, &splits);
+        self.journal.probes(measured.probes(0, 0));
     }
 
     pub(super) fn has_failed(&self) -> bool {
@@ -258,6 +312,14 @@ impl<'a, N: Staged, T: Problem> Loop<'a, N, T> {
 
     pub(super) fn finish(mut self) -> (N, Record) {
         let status = if self.has_failed() { Status::Failed } else { Status::Completed };
+        if self.plan.probes {
+            let asked = self.asked(PROBE_SAMPLES);
+            let probes = [asked.input(), asked.train_eval()];
+            self.journal.probes(probes);
+            if self.has_failed() {
+                self.observe();
+            }
+        }
         self.journal.augmentation();
         (self.network, self.journal.finish(status, self.loss))
     }

@@ -4,9 +4,9 @@ use attar_doctor::accumulation::{Fault, Verdict, judge, order_faults, tolerance}
 use burn::tensor::DType;
 
 use super::staged_net::{Kind, Small, points};
-use crate::certificate::{Measured, Subject, accumulation, splits};
-use crate::config::{Decay, Optimizer, Schedule};
-use crate::mutant::{Plan, Planted, train, window};
+use crate::certificate::{Measured, splits};
+use crate::config::{Decay, Descent, Optimizer, Schedule};
+use crate::mutant::{Plan, Planted, measure, train};
 use crate::{Classified, Staged};
 
 pub(super) const SAMPLES: usize = 32;
@@ -14,18 +14,17 @@ pub(super) const SAMPLES: usize = 32;
 pub(super) const TRAINED: usize = 54;
 
 pub(super) fn plan() -> Plan {
-    Plan {
-        batch_size: 16,
-        micro_batches: 4,
-        epochs: 2,
+    let descent = Descent {
         optimizer: Optimizer::Sgd { momentum: 0.9, weight_decay: 0.0 },
         learning_rate: 0.05,
         schedule: Schedule { warmup_steps: 0, decay: Decay::Cosine },
-        clip: Some(0.05),
+        clip_norm: Some(0.05),
+        epochs: 2,
+        batch_size: 16,
+        accumulation: 4,
         seed: 3,
-        norms_every: 1,
-        fresh_every: 2,
-    }
+    };
+    Plan { descent, norms_every: 1, fresh_every: 2, probes: false }
 }
 
 /// The certificate's measurements and verdict on a batch of `problem`, with `planted` in the loop.
@@ -37,9 +36,7 @@ pub(super) fn certify<N: Staged>(
 ) -> (Measured, Verdict) {
     let plan = plan();
     let samples: Vec<u64> = (0..SAMPLES as u64).collect();
-    let subject = Subject { network, problem, samples: &samples, seed: plan.seed, clip: plan.clip };
-    let window = |network: &N, parts: &[&[u64]]| window(network, problem, &plan, planted, parts);
-    let measured = accumulation(subject, &splits(SAMPLES), window);
+    let measured = measure(network, problem, &plan, planted, &samples, &splits(SAMPLES));
     let order = order_faults(&train(network.clone(), problem, &plan, planted).1);
     let name = if dtype == DType::F64 { "f64" } else { "f32" };
     let verdict = judge(&measured.splits(), &measured.couplings, &order, tolerance(name, SAMPLES as u64));

@@ -4,6 +4,7 @@ mod certificate;
 mod certified_nets;
 mod classify;
 mod mutant;
+mod ranks;
 mod recording;
 mod reference;
 mod staged_net;

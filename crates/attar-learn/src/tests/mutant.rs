@@ -7,13 +7,14 @@ use burn::tensor::DType;
 
 use super::certificate::{TRAINED, plan};
 use super::staged_net::{Kind, Small, points};
+use crate::config::Descent;
 use crate::gradient::{entries, parameters};
-use crate::mutant::{Plan, Planted, train};
+use crate::mutant::{Planted, train};
 use crate::optimizer::{OptimizerState, gradient_norm, scale_gradients};
 use crate::{Pass, Problem, Staged};
 
 /// One pass over each whole batch: no buffers, no micro-batches.
-fn plain(mut network: Small, problem: &impl Problem, plan: &Plan) -> Small {
+fn plain(mut network: Small, problem: &impl Problem, plan: &Descent) -> Small {
     let mut state = OptimizerState::default();
     let steps = plan.epochs * problem.samples().div_ceil(plan.batch_size);
     for epoch in 1..=plan.epochs {
@@ -24,7 +25,7 @@ fn plain(mut network: Small, problem: &impl Problem, plan: &Plan) -> Small {
             let loss = problem.losses(output, batch).mean();
             let mut gradients = GradientsParams::from_grads(loss.backward(), &trained);
             let norm = gradient_norm(&network, &gradients);
-            if let Some(limit) = plan.clip.filter(|limit| norm > *limit) {
+            if let Some(limit) = plan.clip_norm.filter(|limit| norm > *limit) {
                 scale_gradients(&network, &mut gradients, limit / norm);
             }
             let rate = plan.schedule.rate(plan.learning_rate, state.steps, steps);
@@ -42,9 +43,10 @@ fn difference(a: &Small, b: &Small) -> f64 {
 #[test]
 fn without_a_mistake_the_weights_are_those_of_a_plain_training() {
     for clip in [None, Some(0.05)] {
-        let (problem, plan) = (points(TRAINED, DType::F64), Plan { clip, ..plan() });
+        let (problem, mut plan) = (points(TRAINED, DType::F64), plan());
+        plan.descent.clip_norm = clip;
         let start = Small::new(Kind::Layer, 0.3, DType::F64);
-        let expected = plain(start.clone(), &problem, &plan);
+        let expected = plain(start.clone(), &problem, &plan.descent);
         let (found, _) = train(start.clone(), &problem, &plan, None);
         assert!(difference(&found, &start) > 1e-3);
         assert!(difference(&found, &expected) < 1e-13, "{:e}", difference(&found, &expected));

@@ -104,19 +104,19 @@ impl Small {
 impl Staged for Small {
     fn stages(&self, input: Tensor<3>, pass: &mut Pass) -> Vec<StageOutput> {
         let [samples, _, _] = input.dims();
-        let flat = |values: Tensor<3>| values.reshape([samples, WIDTH as usize]);
-        let mut stages = Vec::new();
-        let mut stage = |name: &str, activation, values: Tensor<2>| {
-            let values: Tensor<3> = values.unsqueeze_dim(1);
-            stages.push(StageOutput { name: name.into(), activation, values: values.clone() });
-            values
+        let flat = |stage: &StageOutput| stage.values.clone().reshape([samples, WIDTH]);
+        let stage = |pass: &mut Pass, name: &str, activation, values: Tensor<2>| {
+            pass.stage(name, activation, values.unsqueeze_dim(1))
         };
         let dense = input.reshape([samples, FEATURES]).matmul(self.hidden.val()) + self.shift.val().unsqueeze();
-        let dense = stage("hidden", Activation::Identity, dense);
-        let normed = stage("norm", Activation::Tanh, tanh(self.normalise(flat(dense), pass)));
-        let dropped = stage("dropout", Activation::Identity, self.drop_out(flat(normed), pass));
-        stage("head", Activation::Identity, flat(dropped).matmul(self.head.val()));
-        stages
+        let hidden = stage(pass, "hidden", Activation::Identity, dense);
+        let normed = tanh(self.normalise(flat(&hidden), pass));
+        let norm = stage(pass, "norm", Activation::Tanh, normed);
+        let dropped = self.drop_out(flat(&norm), pass);
+        let dropout = stage(pass, "dropout", Activation::Identity, dropped);
+        let logits = flat(&dropout).matmul(self.head.val());
+        let head = stage(pass, "head", Activation::Identity, logits);
+        vec![hidden, norm, dropout, head]
     }
 
     fn absorb(mut self, statistics: &[BatchStatistics]) -> Self {

@@ -5,16 +5,27 @@ use std::path::Path;
 use attar_doctor::{Event, RULES, Record, Thresholds, diagnose, explain};
 use serde_json::json;
 
-use crate::cli::{Common, DoctorArgs};
+use crate::cli::Common;
+use crate::cli::doctor::{CertificateCommand, DoctorArgs};
 use crate::error::CliError;
 use crate::output::{print, print_json};
 
-/// Prints the findings, or what a rule is about; an error when there are findings.
+mod accumulation;
+mod ranks;
+mod shown;
+mod subject;
+
+/// Prints the findings, what a rule is about, or a certificate; an error when there are findings.
 pub(crate) fn run(args: &DoctorArgs, common: &Common) -> Result<(), CliError> {
-    match (&args.explain, &args.run) {
-        (Some(name), _) => explained(name),
-        (None, Some(run)) => examine(run, common),
-        (None, None) => Err(CliError::input("no run to examine").with_help("`attar doctor RUN`, or --explain RULE")),
+    match (&args.certificate, &args.explain, &args.run) {
+        (Some(_), Some(_), _) | (Some(_), _, Some(_)) => Err(CliError::input("a certificate examines no record")),
+        (Some(CertificateCommand::Accumulation(args)), ..) => accumulation::run(args, common),
+        (Some(CertificateCommand::Ranks(args)), ..) => ranks::run(args, common),
+        (None, Some(name), _) => explained(name),
+        (None, None, Some(run)) => examine(run, common),
+        (None, None, None) => {
+            Err(CliError::input("no run to examine").with_help("`attar doctor RUN`, or --explain RULE"))
+        }
     }
 }
 

@@ -1,0 +1,134 @@
+//! What `doctor` takes.
+
+use std::path::PathBuf;
+
+use attar_learn::certificate::ranks::Mistake;
+use attar_learn::mutant::Planted;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, Subcommand, ValueEnum};
+
+/// A run to examine, a rule to explain, or a certificate.
+#[derive(Args, Debug)]
+pub(crate) struct DoctorArgs {
+    /// Folder of a run, or a record; one that is called like a command goes as ./accumulation
+    pub(crate) run: Option<PathBuf>,
+    /// Print what a rule is about, with its threshold, source and remedy
+    #[arg(long, value_name = "RULE", conflicts_with = "run")]
+    pub(crate) explain: Option<String>,
+    #[command(subcommand)]
+    pub(crate) certificate: Option<CertificateCommand>,
+}
+
+/// What is certified.
+#[derive(Subcommand, Debug)]
+pub(crate) enum CertificateCommand {
+    /// Certify that a batch cut into micro-batches trains as the whole batch does
+    ///
+    /// Cuts a batch of 32 into k micro-batches of b samples, and into 12, 12 and 8; runs a training loop's window on each;
+    /// and compares outputs, loss, every gradient, the update of a plain step and running statistics with the gradient of
+    /// the mean loss in one pass. Names the mistakes that fit, the stage that lets the samples of a batch see each other,
+    /// and what remedies it, with the certificate again under the remedy. Exits with 1 if a mistake is named.
+    #[command(after_help = "\
+Examples:
+  attar doctor accumulation --model resnet --norm batch --dtype f64
+  attar doctor accumulation --model attention --fault clip-inside --json")]
+    Accumulation(AccumulationArgs),
+    /// Certify that data-parallel ranks train as one does with the whole batch
+    ///
+    /// As for accumulation, with simulated ranks that have a shard each, and with steps after which the ranks' parameters
+    /// must be equal.
+    #[command(after_help = "\
+Examples:
+  attar doctor ranks --model convnet --norm batch
+  attar doctor ranks --fault own-gradient")]
+    Ranks(RanksArgs),
+}
+
+/// The network that a certificate is of.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct NetArgs {
+    /// What is trained: a small classifier of images 6 x 6
+    #[arg(long, value_enum, default_value_t = ModelName::Mlp)]
+    pub(crate) model: ModelName,
+    /// How it is normalised
+    #[arg(long, value_enum, default_value_t = NormName::Layer)]
+    pub(crate) norm: NormName,
+    /// What it computes in; the tolerance is 1e-12 in f64 and 1e-5 in f32
+    #[arg(long, value_enum, default_value_t = DtypeName::F32)]
+    pub(crate) dtype: DtypeName,
+}
+
+/// What `doctor accumulation` takes.
+#[derive(Args, Debug)]
+pub(crate) struct AccumulationArgs {
+    #[command(flatten)]
+    pub(crate) net: NetArgs,
+    /// A mistake to plant in the loop, to see it named
+    #[arg(long, value_parser = planted())]
+    pub(crate) fault: Option<Planted>,
+}
+
+/// What `doctor ranks` takes.
+#[derive(Args, Debug)]
+pub(crate) struct RanksArgs {
+    #[command(flatten)]
+    pub(crate) net: NetArgs,
+    /// A mistake to plant in the ranks, to see it named
+    #[arg(long, value_parser = mistake())]
+    pub(crate) fault: Option<Mistake>,
+}
+
+/// How the network is built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ModelName {
+    /// Two hidden layers
+    Mlp,
+    /// Two convolutions
+    #[value(name = "convnet")]
+    ConvNet,
+    /// Eight layers with shortcuts (He et al. 2015)
+    #[value(name = "resnet")]
+    ResNet,
+    /// A transformer block on patches
+    Attention,
+}
+
+/// What follows its layers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum NormName {
+    /// Over the batch (Ioffe & Szegedy 2015)
+    Batch,
+    /// Over each sample or token (Ba et al. 2016)
+    Layer,
+    /// Over groups of channels of each (Wu & He 2018)
+    Group,
+    /// Nothing
+    None,
+}
+
+/// What it computes in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DtypeName {
+    /// Single precision
+    F32,
+    /// Double precision
+    F64,
+}
+
+/// The mistakes that the certificate of accumulation names.
+fn planted() -> impl TypedValueParser<Value = Planted> {
+    named(Planted::ALL.into_iter().filter(|planted| planted.fault().is_some()).collect(), Planted::name)
+}
+
+fn mistake() -> impl TypedValueParser<Value = Mistake> {
+    named(Mistake::ALL.to_vec(), Mistake::name)
+}
+
+fn named<T: Copy + Send + Sync + 'static>(
+    all: Vec<T>,
+    name: fn(T) -> &'static str,
+) -> impl TypedValueParser<Value = T> {
+    let names: Vec<&'static str> = all.iter().map(|one| name(*one)).collect();
+    let read = move |word: String| all.iter().copied().find(|one| name(*one) == word).ok_or("no such mistake");
+    PossibleValuesParser::new(names).try_map(read)
+}
