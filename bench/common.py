@@ -1,6 +1,7 @@
 """What the benchmarks share: Python with the peers in it, and the release build."""
 
 import json
+import os
 import subprocess
 import sys
 import venv
@@ -8,6 +9,27 @@ from pathlib import Path
 
 BENCH = Path(__file__).resolve().parent
 ROOT = BENCH.parent
+
+
+class Process:
+    """A program that answers each line with a line of JSON."""
+
+    def __init__(self, command, threads):
+        names = ("RAYON_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+        environ = os.environ | {name: str(threads) for name in names} | {"TORCHINDUCTOR_COMPILE_THREADS": "1"}
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environ)
+
+    def ask(self, *words):
+        self.process.stdin.write(" ".join(map(str, words)) + "\n")
+        self.process.stdin.flush()
+        line = self.process.stdout.readline()
+        if not line:
+            raise SystemExit(f"no answer to {' '.join(map(str, words))}")
+        return json.loads(line)
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
 
 
 def environment():

@@ -10,6 +10,8 @@ mod net;
 mod norm;
 mod parameter;
 mod residual;
+#[cfg(test)]
+mod tests;
 mod transformer;
 mod unit;
 mod walk;

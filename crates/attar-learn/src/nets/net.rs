@@ -69,12 +69,7 @@ impl Net {
         of_blocks.chain(self.head.parameters("head")).collect()
     }
 
-    /// What batch norms evaluate with, in the order of the stages: with the parameters, all that a network is.
-    pub fn running_statistics(&mut self) -> Vec<BatchStatistics> {
-        self.norms().filter_map(|norm| norm.statistics()).collect()
-    }
-
-    /// The network with these running statistics, each where its stage's name says.
+    /// The network with these running statistics, from [`Staged::statistics`], each where its stage's name says.
     #[must_use]
     pub fn with_running_statistics(mut self, statistics: &[BatchStatistics]) -> Self {
         self.norms().for_each(|norm| norm.set(statistics));
@@ -131,7 +126,8 @@ impl Staged for Net {
     }
 
     fn statistics(&self) -> Vec<BatchStatistics> {
-        self.clone().running_statistics()
+        // A clone shares its tensors.
+        self.clone().norms().filter_map(|norm| norm.statistics()).collect()
     }
 }
 

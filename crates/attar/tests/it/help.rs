@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use crate::{attar, fail, succeed};
 
-const COMMANDS: [&str; 20] = [
+const COMMANDS: [&str; 22] = [
     "",
     "train",
     "embed",
@@ -13,6 +13,8 @@ const COMMANDS: [&str; 20] = [
     "attend",
     "certify",
     "doctor",
+    "doctor accumulation",
+    "doctor ranks",
     "reconstruct",
     "probe",
     "report",

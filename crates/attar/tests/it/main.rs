@@ -5,6 +5,7 @@
 mod architecture;
 mod attend;
 mod bad_input;
+mod certificates;
 mod doctor;
 mod help;
 mod kinds;
