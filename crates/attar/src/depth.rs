@@ -74,6 +74,11 @@ impl Experiment {
         Ok(Self { images, recipe, depths, seeds, source, is_jpeg, expected })
     }
 
+    /// How many there are: three nets at two lengths from every seed.
+    pub(crate) fn trainings(&self) -> usize {
+        6 * self.seeds.len()
+    }
+
     /// Trains everything, as many at a time as there are threads; `done` after each training.
     pub(crate) fn run(&self, done: impl Fn(&Outcome) + Sync) -> Result<Depth, Error> {
         compare(&self.images, &self.recipe, self.depths, &self.seeds, rayon::current_num_threads(), done)
@@ -83,7 +88,9 @@ impl Experiment {
 fn check(wanted: &Wanted) -> Result<(), CliError> {
     let [shallow, deep] = wanted.depths;
     if shallow >= deep {
-        return Err(CliError::input(format!("`--depths` must be a shallow net's and a deeper one's, got {shallow},{deep}")));
+        return Err(CliError::input(format!(
+            "`--depths` must be a shallow net's and a deeper one's, got {shallow},{deep}"
+        )));
     }
     match wanted.budget {
         Some(budget) if !(budget > 0.0 && budget.is_finite()) => {

@@ -2,9 +2,9 @@
 
 use attar_data::random::{Purpose, permutation, stream};
 use attar_data::{Dataset, Labels, Layout, Matrix, Prepared, Preprocessing, Scaling, Schema, Values};
-use burn::tensor::Device;
+use burn::tensor::{DType, Device, Tensor, TensorData};
 
-use crate::{Error, Labelled};
+use crate::{Classified, Error, Labelled};
 
 /// Images of which all are trained on.
 #[derive(Debug)]
@@ -55,6 +55,21 @@ impl Images {
     pub fn labelled(&self, device: &Device) -> Labelled<'_> {
         let (data, labels, classes) = (&self.data, &self.labels, self.classes);
         Labelled { data, labels, classes, train: &self.rows, validation: &[], device: device.clone() }
+    }
+
+    /// The first of them as a problem of which batches are cut, in `dtype`.
+    pub fn classified(&self, count: usize, dtype: DType) -> Classified {
+        let rows = &self.rows[..count.min(self.rows.len())];
+        let [height, width, channels] = self.shape;
+        let mut values = vec![0.0_f32; rows.len() * height * width * channels];
+        self.data.read(rows, &mut values);
+        let values: Vec<f64> = values.into_iter().map(f64::from).collect();
+        let values = TensorData::new(values, [rows.len(), height * width, channels]);
+        Classified {
+            input: Tensor::from_data(values, (&Device::flex(), dtype)),
+            labels: rows.iter().map(|&row| self.labels[row] as usize).collect(),
+            classes: self.classes,
+        }
     }
 
     /// How many there are.

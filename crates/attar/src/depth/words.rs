@@ -1,7 +1,7 @@
 //! What was found, as a table and in sentences.
 
 use attar_doctor::Thresholds;
-use attar_learn::depth::{Contrast, Depth, Finding, Judgement, LONGER, MARGIN, NetSpec, Outcome, Signal};
+use attar_learn::depth::{Contrast, Depth, Finding, Judgement, LONGER, MARGIN, NetSpec, Outcome, Signal, Trial};
 use attar_linear::{Interval, mean_interval};
 
 use super::Experiment;
@@ -16,15 +16,15 @@ pub(crate) struct Group<'a> {
 /// The outcomes by net and length, in their order.
 pub(crate) fn groups(outcomes: &[Outcome]) -> Vec<Group<'_>> {
     let same = |a: &Outcome, b: &Outcome| (a.trial.net, a.trial.longer) == (b.trial.net, b.trial.longer);
-    let group = |of_group: &'a [Outcome]| Group {
-        net: of_group[0].trial.net,
-        longer: of_group[0].trial.longer,
-        outcomes: of_group.iter().collect(),
-    };
-    outcomes.chunk_by(same).map(group).collect()
+    outcomes.chunk_by(same).map(Group::new).collect()
 }
 
-impl Group<'_> {
+impl<'a> Group<'a> {
+    fn new(outcomes: &'a [Outcome]) -> Self {
+        let Trial { net, longer, .. } = outcomes[0].trial;
+        Self { net, longer, outcomes: outcomes.iter().collect() }
+    }
+
     pub(crate) fn steps(&self) -> usize {
         self.outcomes.first().map_or(0, |outcome| outcome.steps)
     }
@@ -69,8 +69,14 @@ pub(crate) fn table(outcomes: &[Outcome]) -> Vec<Vec<String>> {
 }
 
 /// The heads of [`signals`].
-pub(crate) const SIGNAL_COLUMNS: [&str; 6] =
-    ["net", "of steps", "after", "variance, a layer", "gradient, a layer towards the input", "gradient, first over last"];
+pub(crate) const SIGNAL_COLUMNS: [&str; 6] = [
+    "net",
+    "of steps",
+    "after",
+    "variance, a layer",
+    "gradient, a layer towards the input",
+    "gradient, first over last",
+];
 
 /// Signals and gradients on their way, means over the seeds.
 pub(crate) fn signals(outcomes: &[Outcome]) -> Vec<Vec<String>> {
@@ -98,7 +104,9 @@ pub(crate) fn findings(experiment: &Experiment, found: &Depth) -> Vec<String> {
     let plain = both(&found.outcomes, &verdict.plain);
     let first = match verdict.finding {
         Finding::Degradation => {
-            format!("Degradation: plain-{deep} fits its training images worse than plain-{shallow} at both lengths: {plain}.")
+            format!(
+                "Degradation: plain-{deep} fits its training images worse than plain-{shallow} at both lengths: {plain}."
+            )
         }
         Finding::SlowStart => format!(
             "A slow start, no degradation: plain-{deep} is worse than plain-{shallow} at first and not with {LONGER} \
@@ -190,8 +198,13 @@ pub(crate) fn conditions(experiment: &Experiment) -> Vec<String> {
          evaluation mode running statistics are used, which may lag behind."
             .into(),
     );
-    all.extend(is_jpeg.then(|| "The source stores its images as JPEG: figures are of images with its artefacts.".into()));
-    all.extend(expected.map(|seconds| format!("Scaled to the budget by a measured time: {:.1} minutes expected.", seconds / 60.0)));
+    all.extend(
+        is_jpeg.then(|| "The source stores its images as JPEG: figures are of images with its artefacts.".into()),
+    );
+    all.extend(
+        expected
+            .map(|seconds| format!("Scaled to the budget by a measured time: {:.1} minutes expected.", seconds / 60.0)),
+    );
     all
 }
 
@@ -202,7 +215,10 @@ fn augmentation(experiment: &Experiment) -> String {
             format!("images padded by {}, cut at random and mirrored", augmentation.padding)
         }
         Some(augmentation) => {
-            format!("images padded by {} and cut at random, not mirrored (a digit would be another sign)", augmentation.padding)
+            format!(
+                "images padded by {} and cut at random, not mirrored (a digit would be another sign)",
+                augmentation.padding
+            )
         }
     }
 }
