@@ -57,12 +57,12 @@ impl Job<'_> {
 
 /// Samples of the batch that the stages are observed on.
 const PROBE_SAMPLES: usize = 64;
-/// Samples and steps of the probe `one_batch`, and steps of a training from which it is worth its time.
-const ONE_BATCH_SAMPLES: usize = 8;
-const ONE_BATCH_STEPS: usize = 100;
-const ONE_BATCH_FROM: usize = 1000;
+/// Samples and steps of the probe `one_batch`, and steps of a training of which it is at most a hundredth.
+const ONE_BATCH_SAMPLES: usize = 4;
+const ONE_BATCH_STEPS: usize = 300;
+const ONE_BATCH_FROM: usize = 100 * ONE_BATCH_STEPS;
 /// Rows that the mean squared norm of the target is taken over.
-const NORM_ROWS: usize = 4096;
+const NORM_ROWS: usize = 512;
 
 impl Job<'_> {
     /// What is measured beside the training, on the first training rows as they are.
@@ -76,7 +76,7 @@ impl Job<'_> {
             seed: self.config.seed,
         };
         // So few that codes of any width can tell them apart.
-        let samples = ONE_BATCH_SAMPLES.min(self.config.architecture.narrowest() + 1);
+        let samples = self.config.architecture.narrowest().clamp(2, ONE_BATCH_SAMPLES);
         let steps = if self.steps() < ONE_BATCH_FROM { 0 } else { ONE_BATCH_STEPS };
         Watch { batch, one_batch: (samples, steps), epochs: self.config.epochs }
     }

@@ -15,7 +15,7 @@ use crate::staged::Staged;
 use crate::train::State;
 
 /// Steps between records of the sizes of gradient, weight and update; the first [`FIRST_NORMS`] all have them.
-pub const NORMS_EVERY: usize = 10;
+pub const NORMS_EVERY: usize = 20;
 /// Steps from the first that all have their sizes recorded.
 pub const FIRST_NORMS: usize = 10;
 

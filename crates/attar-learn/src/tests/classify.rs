@@ -292,7 +292,7 @@ fn a_record_of_a_sound_classifier_changes_nothing_and_has_no_findings() {
     let path = folder.path().join("run.jsonl");
     let recorded = with_images(|labelled| {
         let network = Pixels::new(true, 0.1);
-        let watch = Watch { batch: labelled.batch(&labelled.train[..64], 3), one_batch: (16, 200), epochs: 12 };
+        let watch = Watch { batch: labelled.batch(&labelled.train[..64], 3), one_batch: (16, 900), epochs: 12 };
         let header = Header { batch_size: 32, ..Header::default() };
         let mut journal = Journal::create(&path, header, &network, watch).unwrap();
         let state = classify(labelled, &config, State::start(network), &mut journal).unwrap();

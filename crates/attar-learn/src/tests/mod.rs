@@ -7,5 +7,5 @@ mod mutant;
 mod ranks;
 mod recording;
 mod reference;
-mod staged_net;
+pub(crate) mod staged_net;
 mod training;
