@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let seeds: Vec<u64> = list(value("seeds", "100,101"))?.into_iter().map(|seed| seed as u64).collect();
     let source = open(&value("data", "digits"), &ReadOptions::default())?;
     let images = Images::reduced(&source, whole("size", "14")?, whole("samples", "1500")?, 0)?;
-    let padding = whole("padding", "1")?;
+    let padding = whole("padding", "0")?;
     let recipe = Recipe {
         width: whole("width", "4")?,
         norm: Norm::Batch,

@@ -16,7 +16,7 @@ pub(crate) fn all(experiment: &Experiment, found: &Depth) -> Vec<Block> {
             &COLUMNS,
             table(&found.outcomes),
         ),
-        losses(found, note),
+        losses(experiment, found, note),
         gradients(found, note),
         text_table(
             "Signals and gradients on their way",
@@ -36,14 +36,14 @@ fn text_table(title: &str, caption: &str, columns: &[&str], rows: Vec<Vec<String
 }
 
 /// Mean losses over the seeds, a panel for each length.
-fn losses(found: &Depth, note: &str) -> Block {
+fn losses(experiment: &Experiment, found: &Depth, note: &str) -> Block {
     let groups = groups(&found.outcomes);
     let curve = |group: &Group| {
         let epochs = group.outcomes.iter().map(|outcome| outcome.losses.len()).min().unwrap_or(0);
         let a_epoch = group.steps() as f64 / epochs.max(1) as f64;
         let y = (0..epochs).map(|epoch| group.mean(|outcome| outcome.losses[epoch])).collect();
         let x = (1..=epochs).map(|epoch| epoch as f64 * a_epoch).collect();
-        Series { name: group.net.name(), x, y, colour: colour(group), markers: true, ..Series::default() }
+        Series { name: group.net.name(), x, y, colour: colour(experiment, group), markers: true, ..Series::default() }
     };
     let panel = |longer: usize| {
         let of: Vec<&Group> = groups.iter().filter(|group| group.longer == longer).collect();
@@ -86,9 +86,9 @@ fn gradients(found: &Depth, note: &str) -> Block {
     })
 }
 
-fn colour(group: &Group) -> usize {
-    match (group.net.family, group.net.depth) {
-        (Family::Residual, _) => 2,
-        (Family::Plain, depth) => usize::from(depth >= 50),
+fn colour(experiment: &Experiment, group: &Group) -> usize {
+    match group.net.family {
+        Family::Residual => 2,
+        Family::Plain => usize::from(group.net.depth == experiment.depths[1]),
     }
 }

@@ -4,6 +4,8 @@ mod accumulation;
 mod depth;
 mod zero_grad;
 
+use attar_report::Block;
+
 use crate::cli::{Common, DebuggingArgs, DebuggingQuestion, Reading, read_options};
 use crate::depth::words::conditions;
 use crate::depth::{Experiment, Wanted};
@@ -22,7 +24,7 @@ const QUESTIONS: [Question<Lab>; 3] = [(1, depth::ask), (2, accumulation::ask), 
 
 /// Layers of the nets that are compared, and seeds that they are trained from.
 const DEPTHS: [usize; 2] = [20, 56];
-const SEEDS: u64 = 3;
+const SEEDS: u64 = 5;
 
 /// Asks the questions, prints the answers and writes the report; an error when a claim fails.
 pub(crate) fn debugging(args: &DebuggingArgs, common: &Common) -> Result<(), CliError> {
@@ -60,6 +62,12 @@ fn number(question: DebuggingQuestion) -> u8 {
         DebuggingQuestion::Accumulation => 2,
         DebuggingQuestion::ZeroGrad => 3,
     }
+}
+
+/// What must be said beside figures of images that have gone through JPEG.
+fn note(lab: &Lab) -> Option<Block> {
+    let text = "The source stores its images as JPEG: these figures are of images with its artefacts.";
+    lab.experiment.is_jpeg.then(|| Block::Note(text.into()))
 }
 
 fn about(lab: &Lab) -> Vec<(String, String)> {

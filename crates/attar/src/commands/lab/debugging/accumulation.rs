@@ -9,7 +9,7 @@ use attar_learn::nets::{Kind, Net, NetConfig, Norm};
 use attar_report::Block;
 use burn::tensor::{DType, Device};
 
-use super::Lab;
+use super::{Lab, note};
 use crate::commands::lab::answer::{Answer, Claim, shown};
 use crate::commands::lab::figure::table;
 use crate::commands::lab::questions::Part;
@@ -46,7 +46,8 @@ pub(super) fn ask(lab: &Lab) -> Result<Part, CliError> {
     let all = [("batch norm", Norm::Batch), ("layer norm", Norm::Layer)].map(certify);
     let [batch, layer] = all;
     let (batch, layer) = (batch?, layer?);
-    let figures = vec![of_splits(&batch), of_splits(&layer), of_stages(&batch, &layer)];
+    let figures =
+        note(lab).into_iter().chain([of_splits(&batch), of_splits(&layer), of_stages(&batch, &layer)]).collect();
     Ok(Part { answer: answer(claims(&batch, &layer)), figures })
 }
 
