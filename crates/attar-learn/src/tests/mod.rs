@@ -3,6 +3,7 @@
 mod certificate;
 mod certified_nets;
 mod classify;
+mod depth;
 mod mutant;
 mod ranks;
 mod recording;
