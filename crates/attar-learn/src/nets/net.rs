@@ -28,6 +28,7 @@ pub struct Net {
 
 /// What stands between input and head.
 #[derive(Module, Debug)]
+#[expect(clippy::large_enum_variant, reason = "a net has few blocks, and most are of one kind")]
 pub(super) enum Block {
     Unit(Unit),
     Residual(ResidualBlock),
