@@ -30,6 +30,7 @@ mod problem;
 mod recorder;
 mod representation;
 mod staged;
+pub mod suite;
 mod sweep;
 mod train;
 

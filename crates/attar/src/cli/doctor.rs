@@ -44,6 +44,18 @@ Examples:
   attar doctor ranks --model convnet --norm batch
   attar doctor ranks --fault own-gradient")]
     Ranks(RanksArgs),
+    /// Measure how often the doctor is right: runs with a mistake each, and sound ones
+    ///
+    /// Trains small classifiers of the bundled digits (perceptrons, convolutional nets, attention), each with one mistake
+    /// planted or with unusual but sound settings, and examines their records. Prints how often each mistake is named and
+    /// how many sound runs are accused, apart for the seeds 0 and 1, by which thresholds were fixed, and for the others.
+    /// All of it takes some minutes.
+    #[command(after_help = "\
+Examples:
+  attar doctor mutants
+  attar doctor mutants --only no-zero-grad,usual
+  attar doctor mutants --only large-rate --seeds 1 --json    # each finding, and the run without the mistake")]
+    Mutants(MutantsArgs),
     /// Say whether depth hurts training: plain nets of two depths, and the deep one's residual twin
     ///
     /// Trains the nets of He et al. 2015 from several seeds, smaller and shorter, and compares errors on the training
@@ -90,6 +102,17 @@ pub(crate) struct RanksArgs {
     /// A mistake to plant in the ranks, to see it named
     #[arg(long, value_parser = mistake())]
     pub(crate) fault: Option<Mistake>,
+}
+
+/// What `doctor mutants` takes.
+#[derive(Args, Debug)]
+pub(crate) struct MutantsArgs {
+    /// Seeds of each run, from 0 on
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) seeds: u64,
+    /// Mistakes and sound settings by name [default: all]
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub(crate) only: Vec<String>,
 }
 
 /// What `doctor depth` takes.

@@ -12,6 +12,7 @@ use crate::output::{print, print_json};
 
 mod accumulation;
 mod depth;
+mod mutants;
 mod ranks;
 mod shown;
 mod subject;
@@ -22,6 +23,7 @@ pub(crate) fn run(args: &DoctorArgs, common: &Common) -> Result<(), CliError> {
         (Some(_), Some(_), _) | (Some(_), _, Some(_)) => Err(CliError::input("a certificate examines no record")),
         (Some(CertificateCommand::Accumulation(args)), ..) => accumulation::run(args, common),
         (Some(CertificateCommand::Ranks(args)), ..) => ranks::run(args, common),
+        (Some(CertificateCommand::Mutants(args)), ..) => mutants::run(args, common),
         (Some(CertificateCommand::Depth(args)), ..) => depth::run(args, common),
         (None, Some(name), _) => explained(name),
         (None, None, Some(run)) => examine(run, common),
