@@ -11,7 +11,7 @@ mod signal;
 mod trial;
 mod verdict;
 
-pub use cost::{multiplications, seconds_per_image};
+pub use cost::seconds_per_image;
 pub use images::Images;
 pub use recipe::{Family, NetSpec, Recipe};
 pub use signal::{Layer, Signal};

@@ -57,14 +57,6 @@ impl Signal {
         let ratio = of(layers.first()) / of(layers.last());
         Ok(Self { step, layers, variance_slope, gradient_slope, ratio })
     }
-
-    /// The smallest norm of a gradient at any layer over the largest.
-    pub fn evenness(&self) -> f64 {
-        let norms = self.layers.iter().map(|layer| layer.gradient);
-        let (least, most) =
-            norms.fold((f64::INFINITY, 0.0_f64), |(least, most), norm| (least.min(norm), most.max(norm)));
-        least / most
-    }
 }
 
 /// What goes from layer to layer: after each activation, or after each sum with a shortcut.

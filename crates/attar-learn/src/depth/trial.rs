@@ -75,13 +75,6 @@ impl Trial {
     }
 }
 
-impl Outcome {
-    /// The signals after so many steps.
-    pub fn signal(&self, step: usize) -> Option<&Signal> {
-        self.signals.iter().find(|signal| signal.step == step)
-    }
-}
-
 fn errors(labelled: &Labelled, network: &Net, recipe: &Recipe, seed: u64) -> Result<Errors, Error> {
     let error = |mode| labelled.score(network, labelled.train, mode, seed).map(|score| 1.0 - score.accuracy);
     Ok(Errors { training: error(Mode::Training { batch: recipe.batch_size })?, evaluation: error(Mode::Evaluation)? })

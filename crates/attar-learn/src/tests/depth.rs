@@ -5,7 +5,7 @@ use attar_linear::Interval;
 use burn::tensor::{DType, Device};
 
 use crate::depth::{
-    Errors, Family, Finding, Images, Judgement, LONGER, NetSpec, Outcome, Recipe, Signal, Trial, judge, multiplications,
+    Errors, Family, Finding, Images, Judgement, LONGER, NetSpec, Outcome, Recipe, Signal, Trial, judge,
 };
 use crate::nets::{Net, Norm};
 
@@ -76,22 +76,6 @@ fn recipe() -> Recipe {
         warmup_steps: 0,
         augmentation: None,
     }
-}
-
-/// The products of each weight with every position of its layer's output.
-#[test]
-fn multiplications_are_counted() {
-    let config = TWIN.config(&images(), &recipe()).unwrap();
-    let net = Net::new(&config, 0, DType::F32, &Device::flex()).unwrap();
-    let positions = |stage: &str| match stage {
-        "head" => 1,
-        stage if stage.starts_with("group2") => 16,
-        stage if stage.starts_with("group3") => 4,
-        _ => 64,
-    };
-    let weights = net.parameters().into_iter().filter(|parameter| parameter.shape.len() == 2);
-    let expected: usize = weights.map(|weight| positions(&weight.stage) * weight.shape.iter().product::<usize>()).sum();
-    assert_eq!(multiplications(&config), expected as u64);
 }
 
 /// And so their trainings differ by the shortcuts alone.

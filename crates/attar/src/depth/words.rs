@@ -88,7 +88,7 @@ pub(crate) fn signals(outcomes: &[Outcome]) -> Vec<Vec<String>> {
             after.map_or("-".into(), |step| step.to_string()),
             format!("{:+.3}", group.mean_signal(place, |signal| signal.variance_slope)),
             format!("{:+.3}", group.mean_signal(place, |signal| signal.gradient_slope)),
-            format!("{:.2e}", group.mean_signal(place, |signal| signal.ratio.ln()).exp()),
+            times(group.mean_signal(place, |signal| signal.ratio.ln()).exp()),
         ]
     };
     groups(outcomes).iter().flat_map(|group| (0..PLACES).map(move |place| row(group, place))).collect()
@@ -163,13 +163,13 @@ fn gradients(found: &Depth, deep: usize) -> String {
     format!(
         "The gradients of plain-{deep} {says}: from layer to layer towards the input their norm changes by a factor of \
          {:.3} at initialisation ({:.3} for wide dense layers with batch norm, Yang et al. 2019) and of {:.3} after half of \
-         the steps; the first layer's is {:.1e} times the last's at initialisation and {:.2} times after half of the steps \
+         the steps; the first layer's is {} times the last's at initialisation and {} times after half of the steps \
          (vanishing would be less than {limit:.0e}, AutoTrainer).",
         slope(0),
         Signal::DENSE.exp(),
         slope(2),
-        ratio(0),
-        ratio(2),
+        times(ratio(0)),
+        times(ratio(2)),
     )
 }
 
@@ -225,4 +225,9 @@ fn augmentation(experiment: &Experiment) -> String {
 /// A share in percent.
 pub(crate) fn percent(share: f64) -> String {
     format!("{:.1}", 100.0 * share)
+}
+
+/// A factor at any size.
+fn times(factor: f64) -> String {
+    if (0.01..1e3).contains(&factor) { format!("{factor:.2}") } else { format!("{factor:.1e}") }
 }
