@@ -26,17 +26,22 @@ fn main() {
     let done = AtomicUsize::new(0);
     let start = std::time::Instant::now();
     let last = std::sync::Mutex::new(std::collections::HashMap::new());
-    let outcomes = outcomes(&runs(&all, *seeds.last().unwrap() + 1).into_iter().filter(|r| seeds.contains(&r.seed)).collect::<Vec<_>>(), &digits, 2, |o| {
-        let i = done.fetch_add(1, Ordering::Relaxed) + 1;
-        let mut last = last.lock().unwrap();
-        let id = std::thread::current().id();
-        let before = last.insert(id, std::time::Instant::now()).unwrap_or(start);
-        eprint!("\r{i} {:30}", o.case);
-        if before.elapsed().as_secs_f64() > 1.5 {
-            eprintln!(" {:?} {:.2} s", o.architecture, before.elapsed().as_secs_f64());
-        }
-        std::io::stderr().flush().unwrap();
-    })
+    let outcomes = outcomes(
+        &runs(&all, *seeds.last().unwrap() + 1).into_iter().filter(|r| seeds.contains(&r.seed)).collect::<Vec<_>>(),
+        &digits,
+        2,
+        |o| {
+            let i = done.fetch_add(1, Ordering::Relaxed) + 1;
+            let mut last = last.lock().unwrap();
+            let id = std::thread::current().id();
+            let before = last.insert(id, std::time::Instant::now()).unwrap_or(start);
+            eprint!("\r{i} {:30}", o.case);
+            if before.elapsed().as_secs_f64() > 1.5 {
+                eprintln!(" {:?} {:.2} s", o.architecture, before.elapsed().as_secs_f64());
+            }
+            std::io::stderr().flush().unwrap();
+        },
+    )
     .unwrap();
     eprintln!("\n{:.1} s", start.elapsed().as_secs_f64());
     let outcomes: Vec<Outcome> = outcomes.into_iter().filter(|o| seeds.contains(&o.seed)).collect();
@@ -59,7 +64,13 @@ fn main() {
             let named = o.findings.iter().any(|f| case.named_by.iter().any(|n| n.is(f)));
             let first = o.findings.first().is_some_and(|f| case.named_by.iter().any(|n| n.is(f)));
             if !named || !first {
-                println!("   {} {} seed {} acc {:.2}", if named { "late" } else { "MISSED" }, o.architecture.name(), o.seed, o.accuracy);
+                println!(
+                    "   {} {} seed {} acc {:.2}",
+                    if named { "late" } else { "MISSED" },
+                    o.architecture.name(),
+                    o.seed,
+                    o.accuracy
+                );
                 for f in &o.findings {
                     println!("        {} {} {:?} [{:.3}]", f.rule, f.message, f.consequence_of, f.value);
                 }

@@ -89,7 +89,7 @@ impl Job<'_> {
     }
 
     /// The mean squared norm of the training targets, of which a loss on some features counts its share; over
-    /// [`NORM_ROWS`] rows at even distances where there are more.
+    /// 512 rows at even distances where there are more.
     pub fn target_norm(&self) -> f64 {
         let train = &self.split.train;
         let rows: Vec<usize> = train.iter().step_by(train.len().div_ceil(NORM_ROWS).max(1)).copied().collect();

@@ -8,6 +8,7 @@ pub mod checkpoint;
 mod classify;
 pub mod config;
 mod corruption;
+pub mod depth;
 mod error;
 pub mod evaluate;
 mod file;

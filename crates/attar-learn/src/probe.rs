@@ -83,7 +83,8 @@ impl ProbeBatch {
     /// [`Error::Label`].
     pub fn stages<N: Staged>(&self, network: &N, step: usize) -> Result<Vec<StageStatistics>, Error> {
         let pass = Pass::training(self.seed, step, &self.samples);
-        observe(&network.clone().train(), self.inputs.clone().autodiff(), pass, |output| self.loss(output))
+        // Nobody asks for the gradients of the parameters, which would take most of the time.
+        observe(&network.clone().train().no_grad(), self.inputs.clone().autodiff(), pass, |output| self.loss(output))
     }
 
     /// The mean loss, and the outputs, of one pass without gradients.

@@ -495,6 +495,46 @@ Examples:
   attar lab attention --only 1,4 --out runs/kernels
   attar lab attention --only 5 --budget 10")]
     Attention(AttentionArgs),
+    /// Answer the course's questions on debugging deep networks
+    ///
+    /// Why a deep plain net is worse than a shallow one, when a batch may be cut into micro-batches, and what a loop does
+    /// that calls zero_grad once before it; each with its reasoning and claims. Prints the answers, writes results.json
+    /// and report.html to runs/lab-debugging, and exits with 1 if a claim fails.
+    #[command(after_help = "\
+Examples:
+  attar lab debugging
+  attar lab debugging --only accumulation,zero-grad
+  attar lab debugging --data cifar10 --data-dir data --budget 60 --out runs/cifar10-debugging")]
+    Debugging(DebuggingArgs),
+}
+
+/// What `lab debugging` takes.
+#[derive(Args, Debug)]
+pub(crate) struct DebuggingArgs {
+    /// Some of the questions alone
+    #[arg(long, value_enum, value_name = "QUESTION,...", value_delimiter = ',')]
+    pub(crate) only: Vec<DebuggingQuestion>,
+    /// Images with classes: digits, mnist, cifar10 (its Parquet file in --data-dir), or a path
+    #[arg(long, default_value = "digits")]
+    pub(crate) data: String,
+    /// Time for the nets of two depths and their twins; scales their epochs and images by a time that is measured
+    /// [default: four epochs of 1500 images, of 5000 in colour]
+    #[arg(long, value_name = "MINUTES", allow_negative_numbers = true)]
+    pub(crate) budget: Option<f64>,
+    /// Replace what an earlier laboratory left in the folder
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+}
+
+/// A question of `lab debugging`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DebuggingQuestion {
+    /// Why a deep plain net is worse than a shallow one
+    Depth,
+    /// When a batch may be cut into micro-batches
+    Accumulation,
+    /// What a loop does that empties its gradients once
+    ZeroGrad,
 }
 
 /// What `lab attention` takes.

@@ -2,6 +2,7 @@
 
 mod cli;
 mod commands;
+mod depth;
 mod error;
 mod figures;
 mod judging;
@@ -54,6 +55,7 @@ fn run(Cli { common, command }: Cli) -> Result<(), CliError> {
             on_threads(threads, || commands::lab::linear(data, &only, overwrite, &common))
         }
         Command::Lab(LabCommand::Attention(args)) => on_threads(threads, || commands::lab::attention(&args, &common)),
+        Command::Lab(LabCommand::Debugging(args)) => on_threads(threads, || commands::lab::debugging(&args, &common)),
         Command::Completions { shell } => commands::completions::completions(shell),
         Command::Man => commands::completions::man(),
     }

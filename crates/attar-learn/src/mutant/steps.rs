@@ -100,11 +100,10 @@ impl<'a, N: Staged, P: Problem> Loop<'a, N, P> {
 
     /// All that one batch is for: a window, and the step that closes it.
     pub(super) fn batch(&mut self, samples: &[u64]) {
-        let size =
-            samples.len().min(self.plan.descent.batch_size.div_ceil(self.plan.descent.accumulation.max(1))).max(1);
-        let parts: Vec<&[u64]> = samples.chunks(size).collect();
+        let Descent { batch_size, accumulation, .. } = self.plan.descent;
+        let parts: Vec<&[u64]> = samples.chunks(batch_size.div_ceil(accumulation.max(1)).max(1)).collect();
         self.window(&parts);
-        if self.has(Planted::DroppedWindow) && parts.len() < self.plan.descent.accumulation {
+        if self.has(Planted::DroppedWindow) && parts.len() < accumulation {
             return;
         }
         if self.has(Planted::ZeroGradBeforeStep) {
@@ -170,12 +169,12 @@ impl<'a, N: Staged, P: Problem> Loop<'a, N, P> {
         let before = confirms.then(|| (self.buffers.clone(), self.network.clone()));
         let gradient = self.gradient(samples, weights);
         self.buffers.add(&gradient);
-        self.passes += 1;
         if let Some((before, network)) = before {
-            let after_network = std::mem::replace(&mut self.network, network);
+            let after = std::mem::replace(&mut self.network, network);
             self.confirm(&before, samples, weights);
-            self.network = after_network;
+            self.network = after;
         }
+        self.passes += 1;
     }
 
     /// The gradient of these samples' loss; their stages, loss and statistics are taken up.
@@ -201,7 +200,7 @@ impl<'a, N: Staged, P: Problem> Loop<'a, N, P> {
         gradient
     }
 
-    /// A backward pass of the same samples into buffers of its own.
+    /// A backward pass of the same samples, with the same masks, into buffers of its own.
     fn confirm(&mut self, before: &Gradient, samples: &[u64], weights: &Weights) {
         let (loss, after) = (self.loss, self.buffers.clone());
         let fresh = self.gradient(samples, weights);

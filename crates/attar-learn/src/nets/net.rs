@@ -20,14 +20,15 @@ use crate::staged::{BatchStatistics, Pass, StageOutput, Staged};
 /// A classifier of images or tables. The last stage, `head`, has the logits `[samples, 1, classes]`.
 #[derive(Module, Debug)]
 pub struct Net {
-    blocks: Vec<Block>,
-    head: Layer,
+    pub(super) blocks: Vec<Block>,
+    pub(super) head: Layer,
     #[module(skip)]
-    config: NetConfig,
+    pub(super) config: NetConfig,
 }
 
 /// What stands between input and head.
 #[derive(Module, Debug)]
+#[expect(clippy::large_enum_variant, reason = "a net has few blocks, and most are of one kind")]
 pub(super) enum Block {
     Unit(Unit),
     Residual(ResidualBlock),

@@ -370,10 +370,10 @@ fn a_residual_block_without_its_branch_is_its_shortcut() {
     let all = stages(&closed, images(3, DType::F64), Pass::evaluation(&KEYS[..3]));
     assert_eq!(values(&all, "group1.block2"), input);
     let halved = values(&all, "group2.block2");
-    for at in 0..halved.len() {
+    for (at, found) in halved.iter().enumerate() {
         let (sample, row, column, channel) = (at / 24, at % 24 / 8, at % 8 / 4, at % 4);
         let from = ((sample * 6 + 2 * row) * 4 + 2 * column) * 2 + channel;
-        assert_eq!(halved[at], if channel < 2 { input[from] } else { 0.0 });
+        assert_eq!(*found, if channel < 2 { input[from] } else { 0.0 });
     }
 }
 

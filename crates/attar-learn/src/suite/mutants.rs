@@ -85,11 +85,6 @@ pub static MUTANTS: [Case; 31] = [
     mutant("permuted-targets", Planted::PermutedTargets, USUAL, &[By("input-independence"), By("no-progress")]),
     mutant("zeroed-input", Planted::ZeroedInput, USUAL, &[By("input-independence")]),
     mutant("tiny-clip", Planted::TinyClip, USUAL, &[By("clipping")]),
-    mutant(
-        "repeated-seed",
-        Planted::RepeatedSeed,
-        Setting { dropout: 0.3, ..USUAL },
-        &[By("repeated-augmentation")],
-    ),
+    mutant("repeated-seed", Planted::RepeatedSeed, Setting { dropout: 0.3, ..USUAL }, &[By("repeated-augmentation")]),
     mutant("non-finite-row", Planted::NonFiniteRow, USUAL, &[By("non-finite")]),
 ];

@@ -1,13 +1,15 @@
 //! The certificate on a small network: what passes, what does not, and each planted mistake by its name.
 
 use attar_doctor::accumulation::{Fault, Verdict, judge, order_faults, tolerance};
-use burn::tensor::DType;
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::optim::GradientsParams;
+use burn::tensor::{DType, Tensor};
 
 use super::staged_net::{Kind, Small, points};
 use crate::certificate::{Measured, splits};
 use crate::config::{Decay, Descent, Optimizer, Schedule};
 use crate::mutant::{Plan, Planted, measure, train};
-use crate::{Classified, Staged};
+use crate::{Classified, Pass, Problem, Staged};
 
 pub(super) const SAMPLES: usize = 32;
 /// Three batches of sixteen and one of six, two micro-batches, which fill no window.
@@ -85,6 +87,57 @@ fn each_planted_mistake_is_named_and_no_other() {
         let (_, verdict) = small(&network, Some(planted), DType::F64);
         assert_eq!(named(&verdict), [fault], "{planted:?}: {:#?}", verdict.faults);
     }
+}
+
+/// The numbers behind the names: k, N and N / k, and what weighing three means alike does to the gradient.
+#[test]
+fn what_is_measured_is_what_was_planted() {
+    let network = Small::new(Kind::Layer, 0.3, DType::F64);
+    let of = |planted| small(&network, planted, DType::F64).0.splits;
+    let scales = |planted, expected: fn(f64) -> f64| {
+        for measured in of(Some(planted)) {
+            let (k, scale) = (measured.sizes.len() as f64, measured.split.scale);
+            assert!((scale - expected(k)).abs() < 1e-10, "{planted:?} {k}: {scale}");
+            assert!((measured.split.error - (expected(k) - 1.0)).abs() < 1e-10);
+            assert!((measured.split.parameters.unwrap() - (expected(k) - 1.0)).abs() < 1e-10);
+        }
+    };
+    scales(Planted::NoDivision, |k| k);
+    scales(Planted::SummedLoss, |_| 32.0);
+    scales(Planted::SummedThenDivided, |k| 32.0 / k);
+    let problem = points(TRAINED, DType::F64);
+    let mean = |samples: std::ops::Range<u64>| mean_gradient(&network, &problem, &samples.collect::<Vec<_>>());
+    let (whole, parts) = (mean(0..32), [mean(0..12), mean(12..24), mean(24..32)]);
+    let found: Vec<f64> = (0..whole.len()).map(|at| parts.iter().map(|part| part[at]).sum::<f64>() / 3.0).collect();
+    let square = |values: &mut dyn Iterator<Item = f64>| values.map(|value| value * value).sum::<f64>();
+    let gap = square(&mut found.iter().zip(&whole).map(|(a, b)| a - b)).sqrt();
+    let [length, length_0] = [&found, &whole].map(|values| square(&mut values.iter().copied()).sqrt());
+    let product: f64 = found.iter().zip(&whole).map(|(a, b)| a * b).sum();
+    let measured = &of(Some(Planted::MeanOfMeans))[6].split;
+    assert!((measured.error - gap / length_0).abs() < 1e-12, "{}", measured.error);
+    assert!((measured.scale - product / (length_0 * length_0)).abs() < 1e-12, "{}", measured.scale);
+    assert!((measured.angle - (1.0 - product / (length * length_0))).abs() < 1e-12, "{}", measured.angle);
+    assert!(measured.error > 0.01 && measured.outputs < 1e-15);
+    // A contrastive loss of one sample has no gradient; in one piece it is what it is.
+    let contrastive = of(Some(Planted::Contrastive));
+    assert!(contrastive[0].split.error < 1e-12 && (contrastive[5].split.error - 1.0).abs() < 1e-12);
+}
+
+/// The gradient of the mean loss of some samples, entry after entry.
+fn mean_gradient(network: &Small, problem: &Classified, samples: &[u64]) -> Vec<f64> {
+    let trained = network.clone().train();
+    let mut pass = Pass::training(plan().descent.seed, 0, samples);
+    let output = trained.stages(problem.input(samples), &mut pass).pop().unwrap().values;
+    let gradients = GradientsParams::from_grads(problem.losses(output, samples).mean().backward(), &trained);
+    struct Entries<'a>(&'a GradientsParams, Vec<f64>);
+    impl ModuleVisitor for Entries<'_> {
+        fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
+            self.1.extend(self.0.get::<D>(parameter.id).unwrap().into_data().iter::<f64>());
+        }
+    }
+    let mut entries = Entries(&gradients, Vec::new());
+    network.visit(&mut entries);
+    entries.1
 }
 
 #[test]

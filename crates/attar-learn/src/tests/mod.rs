@@ -3,9 +3,10 @@
 mod certificate;
 mod certified_nets;
 mod classify;
+mod depth;
 mod mutant;
 mod ranks;
 mod recording;
 mod reference;
-mod staged_net;
+pub(crate) mod staged_net;
 mod training;

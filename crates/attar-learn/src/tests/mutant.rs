@@ -75,6 +75,39 @@ fn stale_buffers_are_confirmed_by_a_fresh_pass() {
     assert!(values(planted, "q").iter().all(|q| *q < 1e-5), "{:?}", values(planted, "q"));
 }
 
+/// A run long enough to be judged, with all that is recorded.
+fn watched(planted: Option<Planted>) -> Record {
+    let mut plan = plan();
+    plan.descent = Descent { epochs: 20, clip_norm: None, ..plan.descent };
+    plan.probes = true;
+    train(Small::new(Kind::Layer, 0.1, DType::F32), &points(120, DType::F32), &plan, planted).1
+}
+
+#[test]
+fn a_sound_run_has_no_findings_and_all_is_probed() {
+    let record = watched(None);
+    assert_eq!(diagnose(&record, &Thresholds::default()), []);
+    let count = |kind: &str| record.probes(kind).count();
+    let kinds = ["one_batch", "reduction", "input", "train_eval", "augmentation", "accumulation", "coupling"];
+    assert_eq!(kinds.map(count), [1, 1, 1, 1, 1, 3, 4]);
+    assert_eq!(record.activations().count(), 21);
+    assert!(record.activations().all(|of| of.stages.iter().all(|stage| stage.gradient.is_some())));
+}
+
+#[test]
+fn probes_show_the_loop_s_own_loss_and_inputs() {
+    let value =
+        |planted, kind: &str, name: &str| watched(planted).probes(kind).next().and_then(|p| p.value(name)).unwrap();
+    let ratio = |planted| value(planted, "reduction", "large") / value(planted, "reduction", "small");
+    assert!((0.7..1.4).contains(&ratio(None)) && (1.4..2.8).contains(&ratio(Some(Planted::SummedLoss))));
+    assert!(value(None, "input", "variation") > 0.1);
+    assert_eq!(value(Some(Planted::ZeroedInput), "input", "variation"), 0.0);
+    assert!(value(None, "one_batch", "last") < 0.1 * value(None, "one_batch", "first"));
+    assert_eq!(value(None, "augmentation", "seeds"), value(None, "augmentation", "distinct"));
+    assert_eq!(value(Some(Planted::RepeatedSeed), "augmentation", "distinct"), 1.0);
+    assert!(value(None, "train_eval", "train") != value(None, "train_eval", "eval"));
+}
+
 /// The first finding that nothing else explains.
 fn first(planted: Option<Planted>) -> Option<String> {
     let findings = diagnose(&record(planted), &Thresholds::default());

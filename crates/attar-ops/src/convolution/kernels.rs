@@ -83,8 +83,9 @@ impl Sweep<'_> {
                 *pixel = &canvas[start + index * self.stride * channels..][..taps];
             }
             let weight = &weight[line * taps * self.outputs..][..taps * self.outputs];
-            for (tap, weight) in weight.chunks_exact(self.outputs).enumerate() {
-                let weight = &weight[channel..channel + C];
+            // By places below what each pixel is cut to, so that none needs to be checked.
+            for tap in 0..taps {
+                let weight = &weight[tap * self.outputs + channel..][..C];
                 let mut factors = [T::splat(simd, T::ZERO); C];
                 for (factor, weight) in factors.iter_mut().zip(weight) {
                     *factor = T::splat(simd, *weight);

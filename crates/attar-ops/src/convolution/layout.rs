@@ -48,12 +48,14 @@ impl Canvas {
         let [height, width] = self.image;
         // Pixels that lie side by side are one run.
         let (runs, length) = if self.step == 1 { (1, width * self.channels) } else { (width, self.channels) };
-        for (lane, image) in values.chunks_exact((height * width * self.channels).max(1)).enumerate() {
-            for (index, run) in image.chunks_exact(length.max(1)).enumerate() {
-                let (row, column) = (index / runs * self.step + self.margin, index % runs * self.step + self.margin);
-                let start = (row * self.columns + column) * self.channels * lanes;
-                let places = canvas[start..start + length * lanes].chunks_exact_mut(lanes);
-                places.zip(run).for_each(|(place, value)| place[lane] = *value);
+        let of_image = height * width * self.channels;
+        for index in 0..of_image / length.max(1) {
+            let (row, column) = (index / runs * self.step + self.margin, index % runs * self.step + self.margin);
+            let start = (row * self.columns + column) * self.channels * lanes;
+            let places = &mut canvas[start..start + length * lanes];
+            for (lane, image) in values.chunks_exact(of_image).enumerate() {
+                let run = &image[index * length..][..length];
+                places.chunks_exact_mut(lanes).zip(run).for_each(|(place, value)| place[lane] = *value);
             }
         }
     }

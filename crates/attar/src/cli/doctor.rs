@@ -7,6 +7,8 @@ use attar_learn::mutant::Planted;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::{Reading, at_least_one};
+
 /// A run to examine, a rule to explain, or a certificate.
 #[derive(Args, Debug)]
 pub(crate) struct DoctorArgs {
@@ -54,6 +56,18 @@ Examples:
   attar doctor mutants --only no-zero-grad,usual
   attar doctor mutants --only large-rate --seeds 1 --json    # each finding, and the run without the mistake")]
     Mutants(MutantsArgs),
+    /// Say whether depth hurts training: plain nets of two depths, and the deep one's residual twin
+    ///
+    /// Trains the nets of He et al. 2015 from several seeds, smaller and shorter, and compares errors on the training
+    /// images themselves, so that no overfitting counts; again with four times the steps, so that a slow start does not
+    /// count; then the residual twin of the same parameters. Beside it: how signals and gradients change from layer to
+    /// layer. --out writes a report. Exits with 1 if the deep plain net is worse at both lengths with the 95 % interval
+    /// above zero; where the seeds leave it undecided it says so and exits with 0.
+    #[command(after_help = "\
+Examples:
+  attar doctor depth -o depth.html
+  attar doctor depth --data cifar10 --data-dir data --depths 20,56 --seeds 3 --budget 60")]
+    Depth(DepthArgs),
 }
 
 /// The network that a certificate is of.
@@ -99,6 +113,37 @@ pub(crate) struct MutantsArgs {
     /// Mistakes and sound settings by name [default: all]
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub(crate) only: Vec<String>,
+}
+
+/// What `doctor depth` takes.
+#[derive(Args, Debug)]
+pub(crate) struct DepthArgs {
+    /// Images with classes: digits, mnist, cifar10 (its Parquet file in --data-dir), or a path
+    #[arg(long, default_value = "digits")]
+    pub(crate) data: String,
+    /// Layers of the shallow net and of the deep one, each 6n + 2
+    #[arg(long, value_name = "SHALLOW,DEEP", value_delimiter = ',', default_values_t = [20, 56])]
+    pub(crate) depths: Vec<usize>,
+    /// How many seeds, from --seed on; a single one gives no interval
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = at_least_one)]
+    pub(crate) seeds: usize,
+    /// Time for all trainings; scales epochs, and below four epochs images, by a time that is measured
+    #[arg(long, value_name = "MINUTES", allow_negative_numbers = true)]
+    pub(crate) budget: Option<f64>,
+    /// Channels of the first layers; 16 in the paper [default: 4]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub(crate) width: Option<usize>,
+    /// Height to which images are made smaller [default: half of it, at most 16]
+    #[arg(long, value_name = "PIXELS", value_parser = at_least_one)]
+    pub(crate) size: Option<usize>,
+    /// Training images [default: 1500, of images in colour 5000]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub(crate) samples: Option<usize>,
+    /// Passes over the images, and four times as many at the second length [default: 4]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub(crate) epochs: Option<usize>,
+    #[command(flatten)]
+    pub(crate) reading: Reading,
 }
 
 /// How the network is built.

@@ -11,6 +11,7 @@ use crate::error::CliError;
 use crate::output::{print, print_json};
 
 mod accumulation;
+mod depth;
 mod mutants;
 mod ranks;
 mod shown;
@@ -23,6 +24,7 @@ pub(crate) fn run(args: &DoctorArgs, common: &Common) -> Result<(), CliError> {
         (Some(CertificateCommand::Accumulation(args)), ..) => accumulation::run(args, common),
         (Some(CertificateCommand::Ranks(args)), ..) => ranks::run(args, common),
         (Some(CertificateCommand::Mutants(args)), ..) => mutants::run(args, common),
+        (Some(CertificateCommand::Depth(args)), ..) => depth::run(args, common),
         (None, Some(name), _) => explained(name),
         (None, None, Some(run)) => examine(run, common),
         (None, None, None) => {

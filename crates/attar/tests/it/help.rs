@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use crate::{attar, fail, succeed};
 
-const COMMANDS: [&str; 22] = [
+const COMMANDS: [&str; 24] = [
     "",
     "train",
     "embed",
@@ -15,6 +15,7 @@ const COMMANDS: [&str; 22] = [
     "doctor",
     "doctor accumulation",
     "doctor ranks",
+    "doctor depth",
     "reconstruct",
     "probe",
     "report",
@@ -26,6 +27,7 @@ const COMMANDS: [&str; 22] = [
     "lab autoencoders",
     "lab linear",
     "lab attention",
+    "lab debugging",
     "completions",
     "man",
 ];

@@ -6,6 +6,7 @@ mod architecture;
 mod attend;
 mod bad_input;
 mod certificates;
+mod depth;
 mod doctor;
 mod help;
 mod kinds;

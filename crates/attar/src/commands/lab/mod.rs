@@ -3,6 +3,7 @@
 mod answer;
 mod attention;
 mod autoencoders;
+mod debugging;
 mod figure;
 mod linear;
 mod mnist;
@@ -13,4 +14,5 @@ mod synthetic;
 
 pub(crate) use attention::{Method, attention};
 pub(crate) use autoencoders::autoencoders;
+pub(crate) use debugging::debugging;
 pub(crate) use linear::linear;
