@@ -90,9 +90,9 @@ impl Architecture {
             Self::ConvNet => Kind::ConvNet { widths: layers(&[8, 16], &[16, 32], &[8; 5]) },
             Self::Attention => {
                 let (width, blocks) = match size {
-                    Size::Usual => (16, 1),
-                    Size::Wide => (48, 1),
-                    Size::Deep => (16, 4),
+                    Size::Usual => (32, 1),
+                    Size::Wide => (64, 1),
+                    Size::Deep => (32, 3),
                 };
                 Kind::Attention { patch: [2, super::digits::SIDE], width, heads: 2, blocks }
             }
@@ -112,7 +112,7 @@ pub enum Size {
     Usual,
     /// Two layers of several times the width, or one such block.
     Wide,
-    /// Eight dense layers, five convolutions, four blocks.
+    /// Eight dense layers, five convolutions, three blocks.
     Deep,
 }
 

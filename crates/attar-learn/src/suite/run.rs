@@ -23,7 +23,9 @@ impl Run<'_> {
     }
 
     /// The trained network, what it has learnt, and the record of it.
-    pub(super) fn recorded(&self, digits: &Digits) -> Result<(Net, Classified, Record), Error> {
+    /// # Errors
+    /// [`Error::Config`].
+    pub fn recorded(&self, digits: &Digits) -> Result<(Net, Classified, Record), Error> {
         let setting = &self.case.setting;
         let device = Device::flex();
         let dtype = if setting.double { DType::F64 } else { DType::F32 };
