@@ -15,8 +15,11 @@ use crate::depth::words::{Group, groups, least_ratio, percent};
 use crate::depth::{Experiment, figures};
 use crate::error::CliError;
 
+/// A recipe changed, for so many steps.
+type Remedy = fn(&Recipe, usize) -> Recipe;
+
 /// What the deep plain net gets, one at a time, at the first length.
-const REMEDIES: [(&str, fn(&Recipe, usize) -> Recipe); 3] = [
+const REMEDIES: [(&str, Remedy); 3] = [
     ("a tenth of the rate", |recipe, _| Recipe { learning_rate: recipe.learning_rate / 10.0, ..recipe.clone() }),
     ("a rate that rises over a quarter of the steps", |recipe, steps| Recipe {
         warmup_steps: steps / 4,
