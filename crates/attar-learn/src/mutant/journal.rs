@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use attar_doctor::{
-    Activations, Backward, Choice, Clip, Epoch, Event, Finish, Header, Norms, Position, Probe, Record, Schedule,
-    StageStatistics, Status, Step,
+    Activations, Backward, Choice, Clip, Epoch, Evaluation, Event, Finish, Header, Norms, Position, Probe, Record,
+    Schedule, StageStatistics, Status, Step,
 };
 use burn::tensor::DType;
 
@@ -159,6 +159,13 @@ impl Journal {
         self.pending = 0;
         let (epoch, step) = (self.epoch as u64, self.steps as u64);
         self.write(Event::Epoch(Epoch { epoch, step, loss, learning_rate }));
+    }
+
+    /// The loss on held-out samples.
+    pub(super) fn evaluation(&mut self, loss: f64) {
+        let (epoch, step) = self.done();
+        let metrics = [("loss".to_owned(), loss)].into();
+        self.write(Event::Evaluation(Evaluation { epoch, step, split: "validation".into(), metrics }));
     }
 
     pub(super) fn finish(mut self, status: Status, loss: f64) -> Record {
