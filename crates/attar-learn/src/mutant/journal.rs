@@ -4,16 +4,15 @@ use std::collections::BTreeSet;
 
 use attar_doctor::{
     Activations, Backward, Choice, Clip, Epoch, Evaluation, Event, Finish, Header, Norms, Position, Probe, Record,
-    Schedule, StageStatistics, Status, Step,
+    Schedule, StageStatistics, Status, Step, Tensor,
 };
 use burn::tensor::DType;
 
 use super::Plan;
 use crate::config::{Decay, Optimizer};
 use crate::gradient::Gradient;
-use crate::observe::tensors;
 use crate::optimizer::TensorNorms;
-use crate::{Pass, Problem, StageOutput, Staged};
+use crate::{Parameter, Pass, Problem, StageOutput, Staged};
 
 /// Samples that the stages are named by.
 const PROBE_SAMPLES: u64 = 2;
@@ -43,7 +42,7 @@ impl Journal {
         let samples: Vec<u64> = (0..PROBE_SAMPLES.min(problem.samples() as u64)).collect();
         let stages = network.stages(problem.input(&samples), &mut Pass::evaluation(&samples));
         let dtype = stages.first().map_or(DType::F32, |stage| stage.values.dtype());
-        let mut tensors = tensors(network);
+        let mut tensors: Vec<Tensor> = network.parameters().iter().map(Parameter::tensor).collect();
         tensors.iter_mut().enumerate().for_each(|(place, tensor)| tensor.optimised = held(place));
         self.record.header = Header {
             framework: concat!("attar ", env!("CARGO_PKG_VERSION")).into(),

@@ -10,8 +10,9 @@ use super::{Plan, Planted, measure};
 use crate::certificate::{Window, splits, without_autodiff};
 use crate::config::Descent;
 use crate::gradient::Gradient;
-use crate::observe::{observe, trained};
+use crate::observe::observe;
 use crate::optimizer::OptimizerState;
+use crate::parameter::trained;
 use crate::{Pass, Problem, StageOutput, Staged};
 
 /// Samples that are probed, and steps on them alone.

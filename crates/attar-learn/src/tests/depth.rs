@@ -4,6 +4,7 @@ use attar_data::{ReadOptions, open};
 use attar_linear::Interval;
 use burn::tensor::{DType, Device};
 
+use crate::Staged;
 use crate::depth::{
     Errors, Family, Finding, Images, Judgement, LONGER, NetSpec, Outcome, Recipe, Signal, Trial, judge,
 };
