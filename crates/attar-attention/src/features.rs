@@ -80,7 +80,7 @@ impl<T: Float> Features<T> {
         let (rows, column) = (out.len() / columns, &mut room.column);
         self.each_block(prepared, rows, &mut room.block, |features, first| {
             let sums = sums.some_rows(first, features.columns());
-            T::add_product(MatrixMut::row_major(&mut *out, columns), features, sums.some_columns(0, columns));
+            T::small_product(MatrixMut::row_major(&mut *out, columns), features, sums.some_columns(0, columns), true);
             if !of_last.is_empty() {
                 column.clear();
                 column.extend(last_column(sums));
@@ -100,7 +100,7 @@ impl<T: Float> Features<T> {
             let sums = &mut sums[first * (columns + 1)..][..features.rows() * (columns + 1)];
             let all_but_last = [features.rows(), columns];
             let mut all = MatrixMut::row_major(&mut *sums, columns + 1);
-            T::add_product(all.part([0, 0], all_but_last), features, values.some_columns(0, columns));
+            T::small_product(all.part([0, 0], all_but_last), features, values.some_columns(0, columns), true);
             column.clear();
             column.resize(features.rows(), T::ZERO);
             add_product_with_vector(column, features, &last);
@@ -126,7 +126,7 @@ impl<T: Float> Features<T> {
             Self::Mapped(map) => {
                 room.block.resize(count * sums.rows());
                 let out = MatrixMut::row_major(&mut room.block, sums.rows());
-                T::product(Precision::Full, out, values, sums.transposed());
+                T::small_product(out, values, sums.transposed(), false);
                 map.add_gradient(rows, dim, prepared, &room.block, of_rows);
             }
             Self::Symmetric { root, .. } => {

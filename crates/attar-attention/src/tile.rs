@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use attar_ops::{Float, Matrix, MatrixMut, Precision, Scratch};
+use attar_ops::{Float, Matrix, MatrixMut, Scratch};
 
 use crate::kernel::{Kernel, RowScale};
 use crate::map::{Map, Side};
@@ -24,18 +24,18 @@ pub(crate) fn scores<T: Float>(out: &mut Scratch<T>, left: &[T], right: &[T], wi
     let columns = right.len() / width;
     out.resize(left.len() / width * columns);
     let right = Matrix::row_major(right, width).transposed();
-    T::product(Precision::Full, MatrixMut::row_major(out, columns), Matrix::row_major(left, width), right);
+    T::small_product(MatrixMut::row_major(out, columns), Matrix::row_major(left, width), right, false);
 }
 
 /// `out = left right`
 pub(crate) fn product<T: Float>(out: &mut Scratch<T>, left: Matrix<'_, T>, right: Matrix<'_, T>) {
     out.resize(left.rows() * right.columns());
-    T::product(Precision::Full, MatrixMut::row_major(out, right.columns()), left, right);
+    T::small_product(MatrixMut::row_major(out, right.columns()), left, right, false);
 }
 
 /// `out += left right`
 pub(crate) fn add_product<T: Float>(out: &mut [T], left: Matrix<'_, T>, right: Matrix<'_, T>) {
-    T::add_product(MatrixMut::row_major(out, right.columns()), left, right);
+    T::small_product(MatrixMut::row_major(out, right.columns()), left, right, true);
 }
 
 /// Writes `value` for every pair that does not see each other into a block `[queries, keys]`.

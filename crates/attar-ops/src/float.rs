@@ -5,7 +5,7 @@ use std::iter::Sum;
 use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub, SubAssign};
 
 use crate::product::{self, Precision};
-use crate::{Matrix, MatrixMut, bf16};
+use crate::{Matrix, MatrixMut, bf16, small_product};
 
 /// `f32` or `f64`.
 pub trait Float:
@@ -52,6 +52,12 @@ pub trait Float:
     fn add_product(out: MatrixMut<'_, Self>, left: Matrix<'_, Self>, right: Matrix<'_, Self>) {
         product::full(out, left, right, true);
     }
+    /// `out = left right`, or `out += left right`, in full precision on this thread, for a right factor of some 16 KB:
+    /// the larger ones are packed first, which takes longer than the product of small ones.
+    ///
+    /// # Panics
+    /// If the shapes do not fit each other.
+    fn small_product(out: MatrixMut<'_, Self>, left: Matrix<'_, Self>, right: Matrix<'_, Self>, accumulate: bool);
     /// The square root.
     fn sqrt(self) -> Self;
     /// The absolute value.
@@ -85,6 +91,10 @@ impl Float for f32 {
             Precision::Full => product::full(out, left, right, false),
             Precision::Bf16 => bf16::product(out, left, right, false),
         }
+    }
+
+    fn small_product(out: MatrixMut<'_, Self>, left: Matrix<'_, Self>, right: Matrix<'_, Self>, accumulate: bool) {
+        small_product::small(out, left, right, accumulate);
     }
 
     #[inline(always)]
@@ -150,6 +160,10 @@ impl Float for f64 {
 
     fn product(_: Precision, out: MatrixMut<'_, Self>, left: Matrix<'_, Self>, right: Matrix<'_, Self>) {
         product::full(out, left, right, false);
+    }
+
+    fn small_product(out: MatrixMut<'_, Self>, left: Matrix<'_, Self>, right: Matrix<'_, Self>, accumulate: bool) {
+        small_product::small(out, left, right, accumulate);
     }
 
     #[inline(always)]

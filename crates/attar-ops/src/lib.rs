@@ -26,6 +26,7 @@ mod product;
 mod reduce;
 mod scratch;
 mod shortcut;
+mod small_product;
 mod sparse;
 mod threads;
 mod vectorised;
