@@ -17,7 +17,7 @@ pub(crate) use self::backward::backward;
 use crate::Error;
 use crate::attention::{Attention, Forward};
 use crate::denominator::Bounds;
-use crate::features::{Features, Room as FeatureRoom};
+use crate::features::{Columns, Features, Room as FeatureRoom};
 use crate::kernel::{Kernel, Link, RowScale};
 use crate::map;
 use crate::shape::{Group, Inputs, Shape, parts};
@@ -44,7 +44,7 @@ pub(crate) fn forward<T: Float>(attention: &Attention, inputs: &Inputs<'_, T>) -
         let side = Side::of_group(&kernel, features, inputs.group(index, attention.causal), &line);
         let starts = side.starts(Side::sum_of_keys);
         rows.into_par_iter().zip(starts).zip(&line.segments).for_each(|(((outputs, normalisers), mut sums), times)| {
-            let rows = outputs.into_iter().map(UnwrittenPart::zeros).zip(normalisers).collect();
+            let rows = outputs.into_iter().zip(normalisers).collect();
             // The last segment's sums are nobody's start.
             side.forward(times, &mut sums, rows, times.end < line.end);
         });
@@ -152,6 +152,7 @@ fn add<T: Float>(sums: &mut [T], values: &[T]) {
 struct Room<T> {
     queries: Scratch<T>,
     rows: Scratch<T>,
+    of_denominators: Scratch<T>,
     weights: Scratch<T>,
     features: FeatureRoom<T>,
 }
@@ -161,6 +162,7 @@ struct Room<T> {
 struct KeyRoom<T> {
     features: Scratch<T>,
     values: Scratch<T>,
+    ones: Scratch<T>,
 }
 
 /// The keys of a chunk.
@@ -168,8 +170,8 @@ struct Keys<'r, T> {
     places: Range<usize>,
     /// What their features are made from.
     prepared: &'r [T],
-    /// `[keys, value_dim + 1]`: the values and a one; zeros where the key is hidden.
-    values: Matrix<'r, T>,
+    /// The values and a one; zeros where the key is hidden.
+    values: Columns<'r, T>,
 }
 
 impl<'a, T: Float> Side<'a, T> {
@@ -217,10 +219,10 @@ impl<'a, T: Float> Side<'a, T> {
     }
 
     fn keys<'r>(&'r self, places: &Range<usize>, room: &'r mut KeyRoom<T>) -> Keys<'r, T> {
-        self.values_with_ones(places, &mut room.values);
         let (rows, side) = (self.group.key_rows(places), map::Side::Key { shift: self.key_shift });
         let prepared = self.features.prepare(rows, self.kernel.dim, side, &mut room.features);
-        Keys { places: places.clone(), prepared, values: Matrix::row_major(&room.values, self.columns()) }
+        let values = self.values_with_ones(places, &mut room.values, &mut room.ones);
+        Keys { places: places.clone(), prepared, values }
     }
 
     /// What the features of some queries are made from.
@@ -237,22 +239,30 @@ impl<'a, T: Float> Side<'a, T> {
         sums
     }
 
-    /// `[keys, value_dim + 1]`: the values and a one; zeros where the key is hidden.
-    fn values_with_ones(&self, keys: &Range<usize>, out: &mut Scratch<T>) {
-        let width = self.columns() - 1;
-        out.resize(keys.len() * (width + 1));
-        let rows = out.chunks_exact_mut(width + 1).zip(self.group.value_rows(keys).chunks_exact(width));
-        for (key, (row, values)) in keys.clone().zip(rows) {
-            if self.group.is_hidden(key) {
-                row.fill(T::ZERO);
-            } else {
-                row[..width].copy_from_slice(values);
-                row[width] = T::ONE;
-            }
+    /// The values and a one; zeros where the key is hidden.
+    fn values_with_ones<'r>(
+        &'r self,
+        keys: &Range<usize>,
+        seen: &'r mut Scratch<T>,
+        ones: &'r mut Scratch<T>,
+    ) -> Columns<'r, T> {
+        let (values, width) = (self.group.value_rows(keys), self.columns() - 1);
+        ones.resize(keys.len());
+        ones.fill(T::ONE);
+        let hidden = self.group.hidden_of(keys).unwrap_or(&[]);
+        if !hidden.contains(&true) {
+            return Columns { all: Matrix::row_major(values, width), last: ones };
         }
+        seen.resize(values.len());
+        seen.copy_from_slice(values);
+        for (key, _) in hidden.iter().enumerate().filter(|(_, hidden)| **hidden) {
+            seen[key * width..][..width].fill(T::ZERO);
+            ones[key] = T::ZERO;
+        }
+        Columns { all: Matrix::row_major(seen, width), last: ones }
     }
 
-    /// Makes of zeros the outputs of a segment's queries, for each head of the group, with their denominators.
+    /// Writes the outputs of a segment's queries, for each head of the group, with their denominators.
     ///
     /// `sums` are those that the first chunk starts from; causal attention leaves in them those after the last, unless
     /// nobody wants them.
@@ -260,18 +270,19 @@ impl<'a, T: Float> Side<'a, T> {
         &self,
         times: &Range<usize>,
         sums: &mut [T],
-        mut heads: Vec<(&mut [T], &mut [T])>,
+        mut heads: Vec<(UnwrittenPart<'_, T>, &mut [T])>,
         keep: bool,
     ) {
         let (mut key_room, mut room) = (KeyRoom::default(), Room::default());
-        let (first, width) = (self.line.queries(times).start, self.columns() - 1);
+        let first = self.line.queries(times).start;
         for chunk in self.chunks(times) {
             let queries = self.line.queries(&chunk);
             let keys = self.group.causal.then(|| self.keys(&self.line.keys(&chunk), &mut key_room));
             let (from, to) = (queries.start - first, queries.end - first);
             for (head, (output, normaliser)) in heads.iter_mut().enumerate() {
-                let (output, normaliser) = (&mut output[from * width..to * width], &mut normaliser[from..to]);
-                self.numerators(head, &queries, keys.as_ref(), sums, [output, normaliser], &mut room);
+                let output = output.take_zeros((to - from) * (self.columns() - 1));
+                let normaliser = &mut normaliser[from..to];
+                self.numerators(head, &queries, keys.as_ref(), sums, [&mut *output, &mut *normaliser], &mut room);
                 self.divide(head, queries.start, output, normaliser);
             }
             if let Some(keys) = keys.filter(|_| keep || chunk.end < times.end) {
@@ -291,7 +302,7 @@ impl<'a, T: Float> Side<'a, T> {
         room: &mut Room<T>,
     ) {
         let prepared = self.queries(head, queries, &mut room.queries);
-        let sums = Matrix::row_major(sums, self.columns());
+        let sums = Columns::of_sums(sums, self.columns());
         self.features.add_times_sums(prepared, sums, [&mut *output, &mut *denominators], &mut room.features);
         let Some(keys) = keys.filter(|keys| !keys.places.is_empty() && !queries.is_empty()) else { return };
         self.weights(head, queries, keys, prepared, &mut room.weights);

@@ -8,6 +8,7 @@ use rayon::prelude::*;
 use super::{KeyRoom, Keys, Line, Room, Side, by_group, features, sums_before, sums_of_all};
 use crate::Error;
 use crate::attention::{Attention, Forward, Gradients};
+use crate::features::Columns;
 use crate::kernel::{Kernel, RowScale};
 use crate::shape::{Inputs, parts};
 use crate::tile::{Block, BlockGradient};
@@ -62,7 +63,6 @@ impl<T: Float> Side<'_, T> {
         let tasks = of_queries.into_par_iter().zip(of_rows).zip(sums).zip(&self.line.segments);
         tasks.for_each(|(((queries, (keys, values)), (mut before, mut after)), times)| {
             let (keys, values) = (keys.zeros(), values.zeros());
-            let queries = queries.into_iter().map(Part::zeros).collect();
             self.backward_down(times, &mut before, queries, [&mut *keys, &mut *values]);
             self.backward_up(times, &mut after, [keys, values]);
         });
@@ -107,24 +107,22 @@ impl<T: Float> Side<'_, T> {
         &self,
         times: &Range<usize>,
         of_keys: &[T],
-        of_queries: Vec<Part<'_, T>>,
+        mut of_queries: Vec<Part<'_, T>>,
         scales: impl Fn(Range<usize>) -> Vec<RowScale<T>>,
     ) -> Vec<T> {
         let (mut sums, mut room) = (vec![T::ZERO; self.sums()], Room::default());
-        let (first, dim) = (self.line.queries(times).start, self.kernel.dim);
-        let mut of_queries: Vec<&mut [T]> = of_queries.into_iter().map(Part::zeros).collect();
         for chunk in self.chunks(times) {
             let queries = self.line.queries(&chunk);
             for (head, of_rows) in of_queries.iter_mut().enumerate() {
-                let of_rows = &mut of_rows[(queries.start - first) * dim..(queries.end - first) * dim];
+                let of_rows = of_rows.take_zeros(queries.len() * self.kernel.dim);
                 let rows = self.all_rows(head, &queries);
-                self.scaled(&rows, &scales(rows.clone()), &mut room.rows);
-                let prepared = self.queries(head, &queries, &mut room.queries);
-                let [of_numerators, of_keys] =
-                    [&room.rows[..], of_keys].map(|rows| Matrix::row_major(rows, self.columns()));
+                let Room { queries: query_room, rows: of_rows_room, of_denominators, features, .. } = &mut room;
+                let of_numerators = self.scaled(&rows, &scales(rows.clone()), of_rows_room, of_denominators);
+                let prepared = self.queries(head, &queries, query_room);
+                let of_keys = Columns::of_sums(of_keys, self.columns());
                 let rows = [self.group.query_rows(head, &queries), prepared];
-                self.features.add_gradient(rows, of_numerators, of_keys, of_rows, &mut room.features);
-                self.features.add_to_sums(prepared, of_numerators, &mut sums, &mut room.features);
+                self.features.add_gradient(rows, of_numerators, of_keys, of_rows, features);
+                self.features.add_to_sums(prepared, of_numerators, &mut sums, features);
             }
         }
         sums
@@ -132,10 +130,10 @@ impl<T: Float> Side<'_, T> {
 
     fn add_queries(&self, queries: &Range<usize>, sums: &mut [T], room: &mut Room<T>) {
         for head in 0..self.group.shape.group() {
-            self.of_numerators(head, queries, &mut room.rows);
-            let prepared = self.queries(head, queries, &mut room.queries);
-            let of_numerators = Matrix::row_major(&room.rows, self.columns());
-            self.features.add_to_sums(prepared, of_numerators, sums, &mut room.features);
+            let Room { queries: query_room, rows, of_denominators, features, .. } = &mut *room;
+            let of_numerators = self.of_numerators(head, queries, rows, of_denominators);
+            let prepared = self.queries(head, queries, query_room);
+            self.features.add_to_sums(prepared, of_numerators, sums, features);
         }
     }
 
@@ -149,28 +147,44 @@ impl<T: Float> Side<'_, T> {
         &self.of_output[rows.start * (self.columns() - 1)..rows.end * (self.columns() - 1)]
     }
 
-    /// `[queries, value_dim + 1]`: the gradient by numerators and denominator.
-    fn of_numerators(&self, head: usize, queries: &Range<usize>, out: &mut Scratch<T>) {
+    /// The gradient by numerators and denominator.
+    fn of_numerators<'r>(
+        &self,
+        head: usize,
+        queries: &Range<usize>,
+        out: &'r mut Scratch<T>,
+        of_denominators: &'r mut Scratch<T>,
+    ) -> Columns<'r, T> {
         let rows = self.all_rows(head, queries);
-        self.scaled(&rows, &self.scales[rows.clone()], out);
+        self.scaled(&rows, &self.scales[rows.clone()], out, of_denominators)
     }
 
     /// [`Self::of_numerators`] of rows with these scales.
-    fn scaled(&self, rows: &Range<usize>, scales: &[RowScale<T>], out: &mut Scratch<T>) {
+    fn scaled<'r>(
+        &self,
+        rows: &Range<usize>,
+        scales: &[RowScale<T>],
+        out: &'r mut Scratch<T>,
+        of_denominators: &'r mut Scratch<T>,
+    ) -> Columns<'r, T> {
         let width = self.columns() - 1;
         let of_output = self.of_output_rows(rows);
-        out.resize(rows.len() * (width + 1));
+        out.resize(of_output.len());
+        of_denominators.resize(rows.len());
+        for (out, RowScale { factor, delta, .. }) in of_denominators.iter_mut().zip(scales) {
+            *out = -*factor * *delta;
+        }
         vectorised(
             &mut out[..],
             #[inline(always)]
             |out: &mut [T]| {
-                let rows = out.chunks_exact_mut(width + 1).zip(scales);
-                for ((out, &RowScale { factor, delta, .. }), of_output) in rows.zip(of_output.chunks_exact(width)) {
+                let rows = out.chunks_exact_mut(width).zip(scales);
+                for ((out, &RowScale { factor, .. }), of_output) in rows.zip(of_output.chunks_exact(width)) {
                     out.iter_mut().zip(of_output).for_each(|(out, &of)| *out = factor * of);
-                    out[width] = -factor * delta;
                 }
             },
         );
+        Columns { all: Matrix::row_major(out, width), last: of_denominators }
     }
 
     /// From the first chunk on: the queries' gradients, and within chunks those of keys and values.
@@ -178,22 +192,22 @@ impl<T: Float> Side<'_, T> {
         &self,
         times: &Range<usize>,
         sums: &mut [T],
-        mut of_queries_rows: Vec<&mut [T]>,
+        mut of_queries_rows: Vec<Part<'_, T>>,
         [of_key_rows, of_values]: [&mut [T]; 2],
     ) {
         let (dim, value_dim) = (self.kernel.dim, self.columns() - 1);
         let (mut room, mut key_room, mut block) = (Room::default(), KeyRoom::default(), BlockGradient::default());
-        let (first_query, first_key) = (self.line.queries(times).start, self.line.keys(times).start);
+        let first_key = self.line.keys(times).start;
         for chunk in self.chunks(times) {
             let (queries, places) = (self.line.queries(&chunk), self.line.keys(&chunk));
             let keys = self.keys(&places, &mut key_room);
             let at_keys = places.start - first_key..places.end - first_key;
             for (head, of_rows) in of_queries_rows.iter_mut().enumerate() {
-                let of_rows = &mut of_rows[(queries.start - first_query) * dim..(queries.end - first_query) * dim];
-                let Room { queries: query_room, rows, features, .. } = &mut room;
+                let of_rows = of_rows.take_zeros(queries.len() * dim);
+                let Room { queries: query_room, rows, of_denominators, features, .. } = &mut room;
                 let prepared = self.queries(head, &queries, query_room);
-                self.of_numerators(head, &queries, rows);
-                let [of_numerators, sums] = [&rows[..], &*sums].map(|rows| Matrix::row_major(rows, self.columns()));
+                let of_numerators = self.of_numerators(head, &queries, rows, of_denominators);
+                let sums = Columns::of_sums(sums, self.columns());
                 let query_rows = self.group.query_rows(head, &queries);
                 self.features.add_gradient([query_rows, prepared], of_numerators, sums, of_rows, features);
                 if !queries.is_empty() && !places.is_empty() {
@@ -256,7 +270,7 @@ impl<T: Float> Side<'_, T> {
 
     fn of_keys_by_sums(&self, keys: &Keys<'_, T>, sums: &[T], [of_rows, of_values]: [&mut [T]; 2], room: &mut Room<T>) {
         let (rows, width) = (self.group.key_rows(&keys.places), self.columns() - 1);
-        let sums = Matrix::row_major(sums, self.columns());
+        let sums = Columns::of_sums(sums, self.columns());
         self.features.add_gradient([rows, keys.prepared], keys.values, sums, of_rows, &mut room.features);
         self.features.add_times_sums(keys.prepared, sums, [&mut *of_values, &mut []], &mut room.features);
         for key in keys.places.clone().filter(|key| self.group.is_hidden(*key)) {
