@@ -4,6 +4,7 @@ use attar_ops::{Float, Matrix, MatrixMut, Scratch, add_product_with_vector, vect
 
 use crate::map::{Map, Side};
 use crate::symmetric;
+use crate::tile::TILE;
 
 /// About how many of the symmetric features there are at a time: with 128 rows they fit the second cache beside all
 /// else.
@@ -61,6 +62,17 @@ impl<T: Float> Features<T> {
                 out
             }
         }
+    }
+
+    /// What [`Self::prepare`] made of the rows.
+    pub(crate) fn prepared<'a>(&self, rows: &'a [T], out: &'a Scratch<T>) -> &'a [T] {
+        if matches!(self, Self::Mapped(Map::Identity)) { rows } else { out }
+    }
+
+    /// Places of a sequence whose prepared rows are kept at a time, and sums once for all of them: those rows fit the
+    /// second cache with all that belongs to them. Symmetric features make sums as large as many rows.
+    pub(crate) fn stretch(&self) -> usize {
+        if matches!(self, Self::Mapped(_)) { 4 * TILE } else { usize::MAX }
     }
 
     /// Calls `work` on the features `[rows, some]` of prepared rows, and on the place of the first of them.

@@ -35,21 +35,27 @@ pub(crate) fn forward<T: Float>(attention: &Attention, inputs: &Inputs<'_, T>) -
     let features = features(&kernel)?;
     let (mut output, mut normaliser) = (Unwritten::new(shape.outputs()), vec![T::ZERO; shape.rows()]);
     let line = Line::new(shape);
-    let queries = line.cut(Line::queries);
+    let queries: Vec<_> = line.segments.iter().map(|times| line.queries(times)).collect();
     let outputs = parts(output.all(), shape.groups(), shape.group(), &queries, shape.value_dim);
     let normalisers = parts(&mut normaliser[..], shape.groups(), shape.group(), &queries, 1);
     let groups = by_group(outputs.into_iter().zip(normalisers), queries.len());
     // One group after the other as far as there are threads, so that its rows stay near.
-    groups.into_par_iter().enumerate().for_each(|(index, rows)| {
+    let groups = groups.into_par_iter().enumerate().map(|(index, rows)| {
         let side = Side::of_group(&kernel, features, inputs.group(index, attention.causal), &line);
-        let starts = side.starts(Side::sum_of_keys);
-        rows.into_par_iter().zip(starts).zip(&line.segments).for_each(|(((outputs, normalisers), mut sums), times)| {
-            let rows = outputs.into_iter().zip(normalisers).collect();
-            // The last segment's sums are nobody's start.
-            side.forward(times, &mut sums, rows, times.end < line.end);
+        let segments = rows.into_par_iter().zip(side.starts(Side::sum_of_keys)).zip(&line.segments);
+        let sums = segments.flat_map_iter(|(((outputs, normalisers), mut sums), times)| {
+            let (mut kept, mut rows) = (Vec::new(), outputs.into_iter().zip(normalisers).collect());
+            for times in stretches(times, attention.causal, features) {
+                kept.extend_from_slice(&sums);
+                // The last segment's sums are nobody's start.
+                side.forward(&times, &mut sums, &mut rows, times.end < line.end);
+            }
+            kept
         });
+        sums.collect()
     });
-    Ok(Forward::of_linear(output.into_values(), normaliser))
+    let sums = groups.collect();
+    Ok(Forward::of_linear(output.into_values(), normaliser, sums))
 }
 
 /// The parts of each group together, of so many segments.
@@ -87,11 +93,6 @@ impl Line {
         Self { shape, end, segments: std::iter::once(0..end).collect() }
     }
 
-    /// Each segment's queries or keys.
-    fn cut(&self, range: fn(&Self, &Range<usize>) -> Range<usize>) -> Vec<Range<usize>> {
-        self.segments.iter().map(|times| range(self, times)).collect()
-    }
-
     fn queries(&self, times: &Range<usize>) -> Range<usize> {
         let before = self.end - self.shape.queries;
         times.start.saturating_sub(before)..times.end.saturating_sub(before)
@@ -127,6 +128,21 @@ pub(crate) struct Side<'a, T> {
     of_output: &'a [T],
 }
 
+/// Parts of a segment that begin where their sums are kept; one where those are the same everywhere.
+fn stretches<T: Float>(
+    times: &Range<usize>,
+    causal: bool,
+    features: &Features<T>,
+) -> impl DoubleEndedIterator<Item = Range<usize>> + use<T> {
+    cut(times.clone(), if causal { features.stretch() } else { usize::MAX })
+}
+
+/// A range in parts of `size`, the last of what is left.
+fn cut(Range { start, end }: Range<usize>, size: usize) -> impl DoubleEndedIterator<Item = Range<usize>> + use<> {
+    let size = size.min(end - start).max(1);
+    (0..(end - start).div_ceil(size)).map(move |at| start + at * size..(start + (at + 1) * size).min(end))
+}
+
 fn sums_before<T: Float>(totals: &[Vec<T>]) -> Vec<Vec<T>> {
     let mut sum = vec![T::ZERO; totals.first().map_or(0, Vec::len)];
     let mut starts = Vec::with_capacity(totals.len());
@@ -151,8 +167,6 @@ fn add<T: Float>(sums: &mut [T], values: &[T]) {
 #[derive(Default)]
 struct Room<T> {
     queries: Scratch<T>,
-    rows: Scratch<T>,
-    of_denominators: Scratch<T>,
     weights: Scratch<T>,
     features: FeatureRoom<T>,
 }
@@ -213,15 +227,21 @@ impl<'a, T: Float> Side<'a, T> {
     }
 
     fn chunks(&self, times: &Range<usize>) -> impl DoubleEndedIterator<Item = Range<usize>> + use<T> {
-        let (Range { start, end }, size) =
-            (times.clone(), chunk(self.group.causal, self.features.width(self.kernel.dim)));
-        (0..(end - start).div_ceil(size)).map(move |at| start + at * size..(start + (at + 1) * size).min(end))
+        cut(times.clone(), chunk(self.group.causal, self.features.width(self.kernel.dim)))
     }
 
     fn keys<'r>(&'r self, places: &Range<usize>, room: &'r mut KeyRoom<T>) -> Keys<'r, T> {
         let (rows, side) = (self.group.key_rows(places), map::Side::Key { shift: self.key_shift });
-        let prepared = self.features.prepare(rows, self.kernel.dim, side, &mut room.features);
-        let values = self.values_with_ones(places, &mut room.values, &mut room.ones);
+        self.features.prepare(rows, self.kernel.dim, side, &mut room.features);
+        self.set_values(places, &mut room.values, &mut room.ones);
+        self.keys_again(places, room)
+    }
+
+    /// What [`Self::keys`] left in the room.
+    fn keys_again<'r>(&'r self, places: &Range<usize>, room: &'r KeyRoom<T>) -> Keys<'r, T> {
+        let prepared = self.features.prepared(self.group.key_rows(places), &room.features);
+        let values = if room.values.is_empty() { self.group.value_rows(places) } else { &room.values };
+        let values = Columns { all: Matrix::row_major(values, self.columns() - 1), last: &room.ones };
         Keys { places: places.clone(), prepared, values }
     }
 
@@ -239,27 +259,21 @@ impl<'a, T: Float> Side<'a, T> {
         sums
     }
 
-    /// The values and a one; zeros where the key is hidden.
-    fn values_with_ones<'r>(
-        &'r self,
-        keys: &Range<usize>,
-        seen: &'r mut Scratch<T>,
-        ones: &'r mut Scratch<T>,
-    ) -> Columns<'r, T> {
-        let (values, width) = (self.group.value_rows(keys), self.columns() - 1);
+    /// Ones, and values if not all of them are what they were: zeros where the key is hidden.
+    fn set_values(&self, keys: &Range<usize>, values: &mut Scratch<T>, ones: &mut Scratch<T>) {
         ones.resize(keys.len());
         ones.fill(T::ONE);
         let hidden = self.group.hidden_of(keys).unwrap_or(&[]);
-        if !hidden.contains(&true) {
-            return Columns { all: Matrix::row_major(values, width), last: ones };
+        let (rows, width) = (self.group.value_rows(keys), self.columns() - 1);
+        values.resize(if hidden.contains(&true) { rows.len() } else { 0 });
+        if values.is_empty() {
+            return;
         }
-        seen.resize(values.len());
-        seen.copy_from_slice(values);
+        values.copy_from_slice(rows);
         for (key, _) in hidden.iter().enumerate().filter(|(_, hidden)| **hidden) {
-            seen[key * width..][..width].fill(T::ZERO);
+            values[key * width..][..width].fill(T::ZERO);
             ones[key] = T::ZERO;
         }
-        Columns { all: Matrix::row_major(seen, width), last: ones }
     }
 
     /// Writes the outputs of a segment's queries, for each head of the group, with their denominators.
@@ -270,18 +284,16 @@ impl<'a, T: Float> Side<'a, T> {
         &self,
         times: &Range<usize>,
         sums: &mut [T],
-        mut heads: Vec<(UnwrittenPart<'_, T>, &mut [T])>,
+        heads: &mut Vec<(UnwrittenPart<'_, T>, &mut [T])>,
         keep: bool,
     ) {
         let (mut key_room, mut room) = (KeyRoom::default(), Room::default());
-        let first = self.line.queries(times).start;
         for chunk in self.chunks(times) {
             let queries = self.line.queries(&chunk);
             let keys = self.group.causal.then(|| self.keys(&self.line.keys(&chunk), &mut key_room));
-            let (from, to) = (queries.start - first, queries.end - first);
             for (head, (output, normaliser)) in heads.iter_mut().enumerate() {
-                let output = output.take_zeros((to - from) * (self.columns() - 1));
-                let normaliser = &mut normaliser[from..to];
+                let output = output.take_zeros(queries.len() * (self.columns() - 1));
+                let normaliser = normaliser.split_off_mut(..queries.len()).unwrap_or(&mut []);
                 self.numerators(head, &queries, keys.as_ref(), sums, [&mut *output, &mut *normaliser], &mut room);
                 self.divide(head, queries.start, output, normaliser);
             }

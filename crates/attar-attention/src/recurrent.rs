@@ -69,7 +69,7 @@ impl<T: Float> State<T> {
             rescale(sums, *shift, now);
             *shift = now;
             let side = Side::new(kernel, map, group, Bounds::new(kernel, group, *length), now, &line);
-            side.forward(&line.segments[0], sums, outputs.into_iter().zip(normalisers).collect(), true);
+            side.forward(&line.segments[0], sums, &mut outputs.into_iter().zip(normalisers).collect(), true);
             *length = side.bounds.total();
         });
         Ok(output.into_values())
