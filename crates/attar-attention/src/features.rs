@@ -1,6 +1,6 @@
 //! The features that the sums of the linear form are made of: what becomes of them, without all of them at once.
 
-use attar_ops::{Float, Matrix, MatrixMut, Scratch, add_product_with_vector, vectorised};
+use attar_ops::{Float, Matrix, MatrixMut, Scratch, Triangle, add_product_with_vector, vectorised};
 
 use crate::map::{Map, Side};
 use crate::symmetric;
@@ -108,7 +108,7 @@ impl<T: Float> Features<T> {
         let rows = out.len() / columns;
         self.each_block(prepared, rows, &mut room.block, |features, first| {
             let count = features.columns();
-            T::small_product(MatrixMut::row_major(out, columns), features, sums.all.some_rows(first, count), true);
+            T::small_product(MatrixMut::row_major(out, columns), features, sums.all.some_rows(first, count), Triangle::None, true);
             if !of_last.is_empty() {
                 add_product_with_vector(of_last, features, &sums.last[first..][..count]);
             }
@@ -122,7 +122,7 @@ impl<T: Float> Features<T> {
         self.each_block(prepared, values.all.rows(), &mut room.block, |features, first| {
             let features = features.transposed();
             let all = &mut all[first * columns..][..features.rows() * columns];
-            T::small_product(MatrixMut::row_major(all, columns), features, values.all, true);
+            T::small_product(MatrixMut::row_major(all, columns), features, values.all, Triangle::None, true);
             add_product_with_vector(&mut last[first..][..features.rows()], features, values.last);
         });
     }
@@ -146,7 +146,7 @@ impl<T: Float> Features<T> {
                 room.block.resize(count * sums.last.len());
                 set_products(&mut room.block, values.last, sums.last);
                 let out = MatrixMut::row_major(&mut room.block, sums.last.len());
-                T::small_product(out, values.all, sums.all.transposed(), true);
+                T::small_product(out, values.all, sums.all.transposed(), Triangle::None, true);
                 map.add_gradient(rows, dim, prepared, &room.block, of_rows);
             }
             Self::Symmetric { root, .. } => {
@@ -157,7 +157,7 @@ impl<T: Float> Features<T> {
                     room.block.resize((end - first) * count);
                     set_products(&mut room.block, &sums.last[first..end], values.last);
                     let out = MatrixMut::row_major(&mut room.block, count);
-                    T::small_product(out, sums.all.some_rows(first, end - first), values.all.transposed(), true);
+                    T::small_product(out, sums.all.some_rows(first, end - first), values.all.transposed(), Triangle::None, true);
                     symmetric::add_gradient(prepared, count, &firsts, &room.block, &mut room.of_lifted);
                 }
                 symmetric::lower(&room.of_lifted, dim, *root, of_rows);

@@ -10,7 +10,7 @@ mod backward;
 
 use std::ops::Range;
 
-use attar_ops::{Float, Matrix, Scratch, Unwritten, UnwrittenPart, sum, vectorised};
+use attar_ops::{Float, Matrix, Scratch, Triangle, Unwritten, UnwrittenPart, sum, vectorised};
 use rayon::prelude::*;
 
 pub(crate) use self::backward::backward;
@@ -319,7 +319,9 @@ impl<'a, T: Float> Side<'a, T> {
         let Some(keys) = keys.filter(|keys| !keys.places.is_empty() && !queries.is_empty()) else { return };
         self.weights(head, queries, keys, prepared, &mut room.weights);
         let values = Matrix::row_major(self.group.value_rows(&keys.places), self.columns() - 1);
-        add_product(output, Matrix::row_major(&room.weights, keys.places.len()), values);
+        let weights = Matrix::row_major(&room.weights, keys.places.len());
+        let seen = self.group.visible_of(&keys.places, queries.start);
+        add_product(output, weights, values, Triangle::Left(seen));
         vectorised(
             denominators,
             #[inline(always)]
@@ -334,7 +336,8 @@ impl<'a, T: Float> Side<'a, T> {
     /// The weights of the pairs of a chunk.
     fn weights(&self, head: usize, queries: &Range<usize>, keys: &Keys<'_, T>, prepared: &[T], out: &mut Scratch<T>) {
         let [query_rows, key_rows] = self.score_rows(head, queries, prepared, keys);
-        scores(out, query_rows, key_rows, key_rows.len() / keys.places.len());
+        let seen = self.group.visible_of(&keys.places, queries.start);
+        scores(out, query_rows, key_rows, key_rows.len() / keys.places.len(), Triangle::Result(seen));
         self.kernel.link.apply(out);
         mask(out, &self.group, queries, &keys.places, T::ZERO);
     }

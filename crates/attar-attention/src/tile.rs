@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use attar_ops::{Float, Matrix, MatrixMut, Scratch};
+use attar_ops::{Float, Matrix, MatrixMut, Scratch, Triangle};
 
 use crate::kernel::{Kernel, RowScale};
 use crate::map::{Map, Side};
@@ -20,22 +20,22 @@ pub(crate) fn pieces(groups: usize, most: usize) -> usize {
 }
 
 /// `left right^T` of row-major matrices of `width` columns.
-pub(crate) fn scores<T: Float>(out: &mut Scratch<T>, left: &[T], right: &[T], width: usize) {
+pub(crate) fn scores<T: Float>(out: &mut Scratch<T>, left: &[T], right: &[T], width: usize, triangle: Triangle) {
     let columns = right.len() / width;
     out.resize(left.len() / width * columns);
     let right = Matrix::row_major(right, width).transposed();
-    T::small_product(MatrixMut::row_major(out, columns), Matrix::row_major(left, width), right, false);
+    T::small_product(MatrixMut::row_major(out, columns), Matrix::row_major(left, width), right, triangle, false);
 }
 
 /// `out = left right`
-pub(crate) fn product<T: Float>(out: &mut Scratch<T>, left: Matrix<'_, T>, right: Matrix<'_, T>) {
+pub(crate) fn product<T: Float>(out: &mut Scratch<T>, left: Matrix<'_, T>, right: Matrix<'_, T>, triangle: Triangle) {
     out.resize(left.rows() * right.columns());
-    T::small_product(MatrixMut::row_major(out, right.columns()), left, right, false);
+    T::small_product(MatrixMut::row_major(out, right.columns()), left, right, triangle, false);
 }
 
 /// `out += left right`
-pub(crate) fn add_product<T: Float>(out: &mut [T], left: Matrix<'_, T>, right: Matrix<'_, T>) {
-    T::small_product(MatrixMut::row_major(out, right.columns()), left, right, true);
+pub(crate) fn add_product<T: Float>(out: &mut [T], left: Matrix<'_, T>, right: Matrix<'_, T>, triangle: Triangle) {
+    T::small_product(MatrixMut::row_major(out, right.columns()), left, right, triangle, true);
 }
 
 /// Writes `value` for every pair that does not see each other into a block `[queries, keys]`.
@@ -94,20 +94,23 @@ impl<T: Float> BlockGradient<T> {
     ) {
         let Block { queries, keys, query_features, key_features, of_output, .. } = block;
         let (width, value_dim) = (kernel.scores.width(kernel.dim), group.shape.value_dim);
-        scores(&mut self.weights, query_features, key_features, width);
-        scores(&mut self.of_scores, of_output, group.value_rows(keys), value_dim);
+        let seen = group.visible_of(keys, queries.start);
+        scores(&mut self.weights, query_features, key_features, width, Triangle::Result(seen));
+        scores(&mut self.of_scores, of_output, group.value_rows(keys), value_dim, Triangle::Result(seen));
         self.chain_to_scores(kernel, group, block);
         let weights = Matrix::row_major(&self.weights[..], keys.len());
         let of_scores = Matrix::row_major(&self.of_scores, keys.len());
         if block.of_values {
-            add_product(of_values, weights.transposed(), Matrix::row_major(of_output, value_dim));
+            let of_output = Matrix::row_major(of_output, value_dim);
+            add_product(of_values, weights.transposed(), of_output, Triangle::LeftColumns(seen));
         }
-        add_product(of_key_features, of_scores.transposed(), Matrix::row_major(query_features, width));
+        let query_rows = Matrix::row_major(query_features, width);
+        add_product(of_key_features, of_scores.transposed(), query_rows, Triangle::LeftColumns(seen));
         let key_features = Matrix::row_major(key_features, width);
         if matches!(kernel.scores, Map::Identity) {
-            add_product(of_queries, of_scores, key_features);
+            add_product(of_queries, of_scores, key_features, Triangle::Left(seen));
         } else {
-            product(&mut self.of_features, of_scores, key_features);
+            product(&mut self.of_features, of_scores, key_features, Triangle::Left(seen));
             let rows = group.query_rows(block.head, queries);
             kernel.scores.add_gradient(rows, kernel.dim, query_features, &self.of_features, of_queries);
         }

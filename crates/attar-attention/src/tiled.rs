@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use attar_ops::{Float, Matrix, Scratch, largest, replace_and_sum, sum, vectorised};
+use attar_ops::{Float, Matrix, Scratch, Triangle, largest, replace_and_sum, sum, vectorised};
 use rayon::prelude::*;
 
 use crate::attention::{Attention, Forward, Gradients};
@@ -89,7 +89,7 @@ impl<'a, T: Float> Prepared<'a, T> {
         for keys in ranges(seen, KEYS).into_iter().filter(|keys| !keys.is_empty()) {
             let key_rows = self.group.key_rows(&keys);
             let key_features = of_keys(&kernel.scores, key_rows, kernel.dim, self.key_shift, &mut of_key);
-            scores(&mut block, query_features, key_features, width);
+            scores(&mut block, query_features, key_features, width, Triangle::None);
             if hard || kernel.link.is_exp() {
                 mask(&mut block, &self.group, &queries, &keys, T::from_f64(f64::NEG_INFINITY));
             }
@@ -99,7 +99,7 @@ impl<'a, T: Float> Prepared<'a, T> {
             if averages {
                 running.weigh(&mut block, mean, &self.group, &queries, &keys);
                 let values = Matrix::row_major(self.group.value_rows(&keys), self.group.shape.value_dim);
-                add_product(mean, Matrix::row_major(&block, keys.len()), values);
+                add_product(mean, Matrix::row_major(&block, keys.len()), values, Triangle::None);
             }
         }
         if averages {

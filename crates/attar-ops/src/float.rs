@@ -5,7 +5,8 @@ use std::iter::Sum;
 use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub, SubAssign};
 
 use crate::product::{self, Precision};
-use crate::{Matrix, MatrixMut, bf16, small_product};
+use crate::small_product::{self, Triangle};
+use crate::{Matrix, MatrixMut, bf16};
 
 /// `f32` or `f64`.
 pub trait Float:
@@ -57,7 +58,13 @@ pub trait Float:
     ///
     /// # Panics
     /// If the shapes do not fit each other.
-    fn small_product(out: MatrixMut<'_, Self>, left: Matrix<'_, Self>, right: Matrix<'_, Self>, accumulate: bool);
+    fn small_product(
+        out: MatrixMut<'_, Self>,
+        left: Matrix<'_, Self>,
+        right: Matrix<'_, Self>,
+        triangle: Triangle,
+        accumulate: bool,
+    );
     /// The square root.
     fn sqrt(self) -> Self;
     /// The absolute value.
@@ -93,8 +100,14 @@ impl Float for f32 {
         }
     }
 
-    fn small_product(out: MatrixMut<'_, Self>, left: Matrix<'_, Self>, right: Matrix<'_, Self>, accumulate: bool) {
-        small_product::small(out, left, right, accumulate);
+    fn small_product(
+        out: MatrixMut<'_, Self>,
+        left: Matrix<'_, Self>,
+        right: Matrix<'_, Self>,
+        triangle: Triangle,
+        accumulate: bool,
+    ) {
+        small_product::small(out, left, right, triangle, accumulate);
     }
 
     #[inline(always)]
@@ -162,8 +175,14 @@ impl Float for f64 {
         product::full(out, left, right, false);
     }
 
-    fn small_product(out: MatrixMut<'_, Self>, left: Matrix<'_, Self>, right: Matrix<'_, Self>, accumulate: bool) {
-        small_product::small(out, left, right, accumulate);
+    fn small_product(
+        out: MatrixMut<'_, Self>,
+        left: Matrix<'_, Self>,
+        right: Matrix<'_, Self>,
+        triangle: Triangle,
+        accumulate: bool,
+    ) {
+        small_product::small(out, left, right, triangle, accumulate);
     }
 
     #[inline(always)]

@@ -51,6 +51,7 @@ pub use product::{Precision, product};
 pub use reduce::{column_sums, largest, replace_and_sum, sum, sum_of_products};
 pub use scratch::Scratch;
 pub use shortcut::Shortcut;
+pub use small_product::Triangle;
 pub use sparse::Panels;
 pub use threads::awake;
 pub use vectorised::vectorised;

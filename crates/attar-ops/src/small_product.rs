@@ -2,6 +2,8 @@
 #![allow(unsafe_code)]
 
 use std::cell::RefCell;
+use std::marker::PhantomData;
+use std::ops::Range;
 
 use pulp::{Arch, Simd, WithSimd};
 
@@ -17,23 +19,55 @@ const WIDE: [usize; 2] = [4, 2];
 /// Rows and columns that change places together.
 const SQUARE: usize = 4;
 
+/// Of which values a product of small matrices is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Triangle {
+    /// Of all.
+    None,
+    /// Each row of the result begins with some that are needed, the first one with so many, the next with one more each.
+    Result(usize),
+    /// The same of the left factor: all others are zeros.
+    Left(usize),
+    /// The same of the left factor's columns.
+    LeftColumns(usize),
+}
+
+impl Triangle {
+    /// The columns of the left factor that some rows of the result are made of, and how many of these rows' columns
+    /// there are to make; others may be, too.
+    fn extent(self, rows: Range<usize>, inner: usize, columns: usize) -> (Range<usize>, usize) {
+        match self {
+            Self::None => (0..inner, columns),
+            Self::Result(first) => (0..inner, columns.min(first + rows.end - 1)),
+            Self::Left(first) => (0..inner.min(first + rows.end - 1), columns),
+            Self::LeftColumns(first) => (inner.min((rows.start + 1).saturating_sub(first))..inner, columns),
+        }
+    }
+}
+
 /// `out = left right`, or `out += left right`, on this thread; the same as [`full`] but for rounding.
-pub(crate) fn small<T: Near>(out: MatrixMut<'_, T>, left: Matrix<'_, T>, right: Matrix<'_, T>, accumulate: bool) {
+pub(crate) fn small<T: Near>(
+    out: MatrixMut<'_, T>,
+    left: Matrix<'_, T>,
+    right: Matrix<'_, T>,
+    triangle: Triangle,
+    accumulate: bool,
+) {
     let near = size_of::<T>() * right.rows() * right.columns() <= NEAR;
-    if !near || !right.columns().is_multiple_of(Arch::new().dispatch(Count::<T>(std::marker::PhantomData))) {
+    if !near || !right.columns().is_multiple_of(Arch::new().dispatch(Count::<T>(PhantomData))) {
         full(out, left, right, accumulate);
     } else if right.column_stride() == 1 {
-        Arch::new().dispatch(Product { out, left, right, accumulate });
+        Arch::new().dispatch(Product { out, left, right, triangle, accumulate });
     } else {
         T::with_scratch(|scratch| {
             let right = row_major(right, scratch);
-            Arch::new().dispatch(Product { out, left, right, accumulate });
+            Arch::new().dispatch(Product { out, left, right, triangle, accumulate });
         });
     }
 }
 
 /// How many values a vector has.
-struct Count<T>(std::marker::PhantomData<T>);
+struct Count<T>(PhantomData<T>);
 
 impl<T: Lanes> WithSimd for Count<T> {
     type Output = usize;
@@ -79,6 +113,7 @@ struct Product<'a, T> {
     left: Matrix<'a, T>,
     /// Its rows lie without gaps and are whole vectors.
     right: Matrix<'a, T>,
+    triangle: Triangle,
     accumulate: bool,
 }
 
@@ -107,19 +142,20 @@ impl<T: Lanes> Product<'_, T> {
     /// `R` rows of the result; returns their number.
     #[inline(always)]
     fn rows<S: Simd, const R: usize>(&mut self, simd: S, row: usize) -> usize {
-        let (columns, lanes) = (self.right.columns(), T::count::<S>());
+        let lanes = T::count::<S>();
+        let (inner, columns) = self.triangle.extent(row..row + R, self.left.columns(), self.right.columns());
         let mut column = 0;
         while column < columns {
-            let vectors = (columns - column) / lanes;
+            let vectors = (columns - column).div_ceil(lanes);
             // SAFETY: rows and vectors are within the result by the conditions here and of the caller.
             column += lanes
                 * unsafe {
                     if S::REGISTER_COUNT >= 32 && vectors >= WIDE[0] {
-                        self.tile::<S, R, { WIDE[0] }>(simd, row, column)
+                        self.tile::<S, R, { WIDE[0] }>(simd, row, column, inner.clone())
                     } else if vectors >= WIDE[1] {
-                        self.tile::<S, R, { WIDE[1] }>(simd, row, column)
+                        self.tile::<S, R, { WIDE[1] }>(simd, row, column, inner.clone())
                     } else {
-                        self.tile::<S, R, 1>(simd, row, column)
+                        self.tile::<S, R, 1>(simd, row, column, inner.clone())
                     }
                 };
         }
@@ -131,7 +167,13 @@ impl<T: Lanes> Product<'_, T> {
     /// # Safety
     /// The result has those rows and vectors; with the shapes compared, the factors then have what is read.
     #[inline(always)]
-    unsafe fn tile<S: Simd, const R: usize, const C: usize>(&mut self, simd: S, row: usize, column: usize) -> usize {
+    unsafe fn tile<S: Simd, const R: usize, const C: usize>(
+        &mut self,
+        simd: S,
+        row: usize,
+        column: usize,
+        inner: Range<usize>,
+    ) -> usize {
         let (left, left_steps) = (self.left.values().as_ptr(), [self.left.row_stride(), self.left.column_stride()]);
         let (right, right_step) = (self.right.values().as_ptr(), self.right.row_stride());
         let out_step = self.out.stride();
@@ -147,7 +189,7 @@ impl<T: Lanes> Product<'_, T> {
                     }
                 }
             }
-            for at in 0..self.left.columns() {
+            for at in inner {
                 let mut vectors = [T::splat(simd, T::ZERO); C];
                 for (c, vector) in vectors.iter_mut().enumerate() {
                     *vector = right.add(at * right_step).cast::<T::Vector<S>>().add(c).read_unaligned();

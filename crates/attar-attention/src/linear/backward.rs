@@ -36,7 +36,8 @@ struct QueryRoom<T> {
 struct Room<T> {
     /// Of a stretch's chunks, each with the heads of its queries: made on the way down and used again on the way up.
     chunks: Vec<(KeyRoom<T>, Vec<QueryRoom<T>>)>,
-    block: BlockGradient<T>,
+    /// With the gradient by the features of its keys.
+    block: (BlockGradient<T>, Scratch<T>),
     features: FeatureRoom<T>,
 }
 
@@ -96,9 +97,8 @@ impl<T: Float> Side<'_, T> {
         segments.into_par_iter().zip(self.starts_from_the_end()).for_each(|(stretches, mut after)| {
             let mut room = Room::default();
             for (times, ((before, of_queries), (of_keys, of_values))) in stretches.into_iter().rev() {
-                let (of_keys, of_values) = (of_keys.zeros(), of_values.zeros());
-                self.down(&times, &mut before.to_vec(), of_queries, [&mut *of_keys, &mut *of_values], &mut room);
-                self.up(&times, &mut after, [of_keys, of_values], &mut room);
+                let of_rows = self.down(&times, &mut before.to_vec(), of_queries, [of_keys, of_values], &mut room);
+                self.up(&times, &mut after, of_rows, &mut room);
             }
         });
     }
@@ -227,17 +227,16 @@ impl<T: Float> Side<'_, T> {
         );
     }
 
-    /// From the first chunk on: the queries' gradients, and within chunks those of keys and values.
-    fn down(
+    /// From the first chunk on: the queries' gradients, and within chunks those of keys and values, which it returns.
+    fn down<'g>(
         &self,
         times: &Range<usize>,
         sums: &mut [T],
         mut of_queries: Vec<Part<'_, T>>,
-        [of_keys, of_values]: [&mut [T]; 2],
+        [mut of_keys, mut of_values]: [Part<'g, T>; 2],
         Room { chunks: rooms, block, features: room }: &mut Room<T>,
-    ) {
-        let (dim, value_dim) = (self.kernel.dim, self.columns() - 1);
-        let first_key = self.line.keys(times).start;
+    ) -> Vec<[&'g mut [T]; 2]> {
+        let mut of_rows = Vec::new();
         for (at, chunk) in self.chunks(times).enumerate() {
             if rooms.len() == at {
                 rooms.push(Default::default());
@@ -246,23 +245,25 @@ impl<T: Float> Side<'_, T> {
             query_rooms.resize_with(of_queries.len(), QueryRoom::default);
             let (places, key_places) = (self.line.queries(&chunk), self.line.keys(&chunk));
             let keys = self.keys(&key_places, key_room);
-            let at_keys = key_places.start - first_key..key_places.end - first_key;
+            let of_keys = of_keys.take_zeros(key_places.len() * self.kernel.dim);
+            let of_values = of_values.take_zeros(key_places.len() * (self.columns() - 1));
             for (head, (of_rows, query_room)) in of_queries.iter_mut().zip(query_rooms).enumerate() {
-                let of_rows = of_rows.take_zeros(places.len() * dim);
+                let of_rows = of_rows.take_zeros(places.len() * self.kernel.dim);
                 let scales = &self.scales[self.all_rows(head, &places)];
                 let queries = self.queries_with_gradient(head, &places, scales, query_room);
                 let of_keys_sums = Columns::of_sums(sums, self.columns());
                 self.features.add_gradient([queries.rows, queries.prepared], queries.of_sums, of_keys_sums, of_rows, room);
                 if !places.is_empty() && !key_places.is_empty() {
-                    let of_keys = &mut of_keys[at_keys.start * dim..at_keys.end * dim];
-                    let of_values = &mut of_values[at_keys.start * value_dim..at_keys.end * value_dim];
-                    self.within(head, &places, queries.prepared, &keys, [of_rows, of_keys, of_values], block);
+                    let gradients = [of_rows, &mut *of_keys, &mut *of_values];
+                    self.within(head, &places, queries.prepared, &keys, gradients, block);
                 }
             }
             if chunk.end < times.end {
                 self.features.add_to_sums(keys.prepared, keys.values, sums, room);
             }
+            of_rows.push([of_keys, of_values]);
         }
+        of_rows
     }
 
     /// The pairs within a chunk.
@@ -273,7 +274,7 @@ impl<T: Float> Side<'_, T> {
         prepared: &[T],
         keys: &Keys<'_, T>,
         [of_query_rows, of_key_rows, of_values]: [&mut [T]; 3],
-        gradient: &mut BlockGradient<T>,
+        (gradient, of_features): &mut (BlockGradient<T>, Scratch<T>),
     ) {
         let rows = self.all_rows(head, queries);
         let [query_features, key_features] = self.score_rows(head, queries, prepared, keys);
@@ -287,23 +288,18 @@ impl<T: Float> Side<'_, T> {
             scales: &self.scales[rows],
             of_values: true,
         };
-        let mut of_features = vec![T::ZERO; key_features.len()];
-        gradient.add(self.kernel, &self.group, &block, [of_query_rows, &mut of_features, of_values]);
+        of_features.clear(key_features.len());
+        gradient.add(self.kernel, &self.group, &block, [of_query_rows, &mut *of_features, of_values]);
         let key_rows = self.group.key_rows(&keys.places);
-        self.kernel.scores.add_gradient(key_rows, self.kernel.dim, key_features, &of_features, of_key_rows);
+        self.kernel.scores.add_gradient(key_rows, self.kernel.dim, key_features, of_features, of_key_rows);
     }
 
     /// From the last chunk on: the gradients of keys and values by the queries of later chunks.
-    fn up(&self, times: &Range<usize>, sums: &mut [T], [of_keys, of_values]: [&mut [T]; 2], room: &mut Room<T>) {
-        let (dim, value_dim) = (self.kernel.dim, self.columns() - 1);
-        let first_key = self.line.keys(times).start;
-        let chunks: Vec<_> = self.chunks(times).zip(&room.chunks).collect();
-        for (chunk, (key_room, query_rooms)) in chunks.into_iter().rev() {
+    fn up(&self, times: &Range<usize>, sums: &mut [T], of_rows: Vec<[&mut [T]; 2]>, room: &mut Room<T>) {
+        let chunks: Vec<_> = self.chunks(times).zip(&room.chunks).zip(of_rows).collect();
+        for ((chunk, (key_room, query_rooms)), of_rows) in chunks.into_iter().rev() {
             let (queries, keys) = (self.line.queries(&chunk), self.line.keys(&chunk));
-            let places = keys.start - first_key..keys.end - first_key;
-            let of_keys = &mut of_keys[places.start * dim..places.end * dim];
-            let of_values = &mut of_values[places.start * value_dim..places.end * value_dim];
-            self.of_keys_by_sums(&self.keys_again(&keys, key_room), sums, [of_keys, of_values], &mut room.features);
+            self.of_keys_by_sums(&self.keys_again(&keys, key_room), sums, of_rows, &mut room.features);
             for (head, query_room) in query_rooms.iter().enumerate() {
                 let queries = self.queries_again(head, &queries, query_room);
                 self.features.add_to_sums(queries.prepared, queries.of_sums, sums, &mut room.features);
