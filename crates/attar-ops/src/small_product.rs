@@ -129,8 +129,11 @@ impl<T: Lanes> WithSimd for Product<'_, T> {
             "shape of the result"
         );
         let (rows, mut row) = (self.left.rows(), 0);
+        let narrow = S::REGISTER_COUNT >= 32 && self.right.columns() <= WIDE[1] * T::count::<S>();
         while row < rows {
             row += match rows - row {
+                // Sums that wait for each other are as many in narrow results.
+                rows if narrow && rows >= 2 * TALL => self.rows::<S, { 2 * TALL }>(simd, row),
                 TALL.. => self.rows::<S, TALL>(simd, row),
                 _ => self.rows::<S, 1>(simd, row),
             };
