@@ -36,11 +36,24 @@ pub(crate) struct Columns<'a, T> {
     pub(crate) last: &'a [T],
 }
 
-impl<'a, T> Columns<'a, T> {
+impl<'a, T: Float> Columns<'a, T> {
     /// Sums `[features, columns]` in one array, the last column after all others.
     pub(crate) fn of_sums(sums: &'a [T], columns: usize) -> Self {
         let (all, last) = sums.split_at(sums.len() / columns * (columns - 1));
         Self { all: Matrix::row_major(all, columns - 1), last }
+    }
+
+    /// Such sums whose columns, all but the last, lie without gaps.
+    fn of_sums_across(sums: &'a [T], columns: usize) -> Self {
+        let (all, last) = sums.split_at(sums.len() / columns * (columns - 1));
+        Self { all: Matrix::row_major(all, last.len()).transposed(), last }
+    }
+
+    /// Copied for [`Self::of_sums_across`].
+    fn across(&self) -> Vec<T> {
+        let columns = 0..self.all.columns();
+        let all = columns.flat_map(|column| self.all.values().iter().skip(column).step_by(self.all.columns()));
+        all.chain(self.last).copied().collect()
     }
 }
 
@@ -69,10 +82,15 @@ impl<T: Float> Features<T> {
         if matches!(self, Self::Mapped(Map::Identity)) { rows } else { out }
     }
 
-    /// Places of a sequence whose prepared rows are kept at a time, and sums once for all of them: those rows fit the
-    /// second cache with all that belongs to them. Symmetric features make sums as large as many rows.
+    /// Whether prepared rows are worth keeping for a while: symmetric features themselves are made again anyway.
+    pub(crate) fn keeps_rows(&self) -> bool {
+        matches!(self, Self::Mapped(_))
+    }
+
+    /// Places of a sequence after which sums are kept: as long as they are about as large as what belongs to these, and
+    /// that fits the second cache. Symmetric ones are much larger.
     pub(crate) fn stretch(&self) -> usize {
-        if matches!(self, Self::Mapped(_)) { 4 * TILE } else { usize::MAX }
+        if self.keeps_rows() { 4 * TILE } else { usize::MAX }
     }
 
     /// Calls `work` on the features `[rows, some]` of prepared rows, and on the place of the first of them.
@@ -124,6 +142,36 @@ impl<T: Float> Features<T> {
             let all = &mut all[first * columns..][..features.rows() * columns];
             T::small_product(MatrixMut::row_major(all, columns), features, values.all, Triangle::None, true);
             add_product_with_vector(&mut last[first..][..features.rows()], features, values.last);
+        });
+    }
+
+    /// Sums as [`Self::add_gradient`] reads them without moving a value: those of a map, which are small, lie across.
+    pub(crate) fn sums_for_gradient(&self, sums: Columns<'_, T>) -> Vec<T> {
+        if self.keeps_rows() { sums.across() } else { [sums.all.values(), sums.last].concat() }
+    }
+
+    /// What [`Self::sums_for_gradient`] made.
+    pub(crate) fn columns_for_gradient<'a>(&self, sums: &'a [T], columns: usize) -> Columns<'a, T> {
+        if self.keeps_rows() { Columns::of_sums_across(sums, columns) } else { Columns::of_sums(sums, columns) }
+    }
+
+    /// [`Self::add_to_sums`] for what [`Self::sums_for_gradient`] made.
+    pub(crate) fn add_to_sums_for_gradient(
+        &self,
+        prepared: &[T],
+        values: Columns<'_, T>,
+        sums: &mut [T],
+        room: &mut Room<T>,
+    ) {
+        if !self.keeps_rows() {
+            return self.add_to_sums(prepared, values, sums, room);
+        }
+        let columns = values.all.columns();
+        let (all, last) = sums.split_at_mut(sums.len() / (columns + 1) * columns);
+        self.each_block(prepared, values.all.rows(), &mut room.block, |features, _| {
+            let all = MatrixMut::row_major(all, features.columns());
+            T::small_product(all, values.all.transposed(), features, Triangle::None, true);
+            add_product_with_vector(last, features.transposed(), values.last);
         });
     }
 

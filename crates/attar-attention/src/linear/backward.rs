@@ -97,7 +97,8 @@ impl<T: Float> Side<'_, T> {
         segments.into_par_iter().zip(self.starts_from_the_end()).for_each(|(stretches, mut after)| {
             let mut room = Room::default();
             for (times, ((before, of_queries), (of_keys, of_values))) in stretches.into_iter().rev() {
-                let of_rows = self.down(&times, &mut before.to_vec(), of_queries, [of_keys, of_values], &mut room);
+                let mut before = self.features.sums_for_gradient(Columns::of_sums(before, self.columns()));
+                let of_rows = self.down(&times, &mut before, of_queries, [of_keys, of_values], &mut room);
                 self.up(&times, &mut after, of_rows, &mut room);
             }
         });
@@ -238,6 +239,7 @@ impl<T: Float> Side<'_, T> {
     ) -> Vec<[&'g mut [T]; 2]> {
         let mut of_rows = Vec::new();
         for (at, chunk) in self.chunks(times).enumerate() {
+            let at = if self.features.keeps_rows() { at } else { 0 };
             if rooms.len() == at {
                 rooms.push(Default::default());
             }
@@ -251,7 +253,7 @@ impl<T: Float> Side<'_, T> {
                 let of_rows = of_rows.take_zeros(places.len() * self.kernel.dim);
                 let scales = &self.scales[self.all_rows(head, &places)];
                 let queries = self.queries_with_gradient(head, &places, scales, query_room);
-                let of_keys_sums = Columns::of_sums(sums, self.columns());
+                let of_keys_sums = self.features.columns_for_gradient(sums, self.columns());
                 self.features.add_gradient([queries.rows, queries.prepared], queries.of_sums, of_keys_sums, of_rows, room);
                 if !places.is_empty() && !key_places.is_empty() {
                     let gradients = [of_rows, &mut *of_keys, &mut *of_values];
@@ -259,7 +261,7 @@ impl<T: Float> Side<'_, T> {
                 }
             }
             if chunk.end < times.end {
-                self.features.add_to_sums(keys.prepared, keys.values, sums, room);
+                self.features.add_to_sums_for_gradient(keys.prepared, keys.values, sums, room);
             }
             of_rows.push([of_keys, of_values]);
         }
@@ -296,13 +298,22 @@ impl<T: Float> Side<'_, T> {
 
     /// From the last chunk on: the gradients of keys and values by the queries of later chunks.
     fn up(&self, times: &Range<usize>, sums: &mut [T], of_rows: Vec<[&mut [T]; 2]>, room: &mut Room<T>) {
-        let chunks: Vec<_> = self.chunks(times).zip(&room.chunks).zip(of_rows).collect();
-        for ((chunk, (key_room, query_rooms)), of_rows) in chunks.into_iter().rev() {
-            let (queries, keys) = (self.line.queries(&chunk), self.line.keys(&chunk));
-            self.of_keys_by_sums(&self.keys_again(&keys, key_room), sums, of_rows, &mut room.features);
-            for (head, query_room) in query_rooms.iter().enumerate() {
-                let queries = self.queries_again(head, &queries, query_room);
-                self.features.add_to_sums(queries.prepared, queries.of_sums, sums, &mut room.features);
+        let Room { chunks: rooms, features: room, .. } = room;
+        let keeps = self.features.keeps_rows();
+        let chunks: Vec<_> = self.chunks(times).zip(of_rows).enumerate().collect();
+        for (at, (chunk, of_rows)) in chunks.into_iter().rev() {
+            let (places, key_places) = (self.line.queries(&chunk), self.line.keys(&chunk));
+            let (key_room, query_rooms) = &mut rooms[if keeps { at } else { 0 }];
+            let keys = if keeps { self.keys_again(&key_places, key_room) } else { self.keys(&key_places, key_room) };
+            self.of_keys_by_sums(&keys, sums, of_rows, room);
+            for (head, query_room) in query_rooms.iter_mut().enumerate() {
+                let queries = if keeps {
+                    self.queries_again(head, &places, query_room)
+                } else {
+                    let scales = &self.scales[self.all_rows(head, &places)];
+                    self.queries_with_gradient(head, &places, scales, query_room)
+                };
+                self.features.add_to_sums(queries.prepared, queries.of_sums, sums, room);
             }
         }
     }
