@@ -126,7 +126,13 @@ impl<T: Float> Features<T> {
         let rows = out.len() / columns;
         self.each_block(prepared, rows, &mut room.block, |features, first| {
             let count = features.columns();
-            T::small_product(MatrixMut::row_major(out, columns), features, sums.all.some_rows(first, count), Triangle::None, true);
+            T::small_product(
+                MatrixMut::row_major(out, columns),
+                features,
+                sums.all.some_rows(first, count),
+                Triangle::None,
+                true,
+            );
             if !of_last.is_empty() {
                 add_product_with_vector(of_last, features, &sums.last[first..][..count]);
             }
@@ -205,7 +211,13 @@ impl<T: Float> Features<T> {
                     room.block.resize((end - first) * count);
                     set_products(&mut room.block, &sums.last[first..end], values.last);
                     let out = MatrixMut::row_major(&mut room.block, count);
-                    T::small_product(out, sums.all.some_rows(first, end - first), values.all.transposed(), Triangle::None, true);
+                    T::small_product(
+                        out,
+                        sums.all.some_rows(first, end - first),
+                        values.all.transposed(),
+                        Triangle::None,
+                        true,
+                    );
                     symmetric::add_gradient(prepared, count, &firsts, &room.block, &mut room.of_lifted);
                 }
                 symmetric::lower(&room.of_lifted, dim, *root, of_rows);

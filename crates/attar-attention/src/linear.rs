@@ -3,8 +3,8 @@
 //! With features `phi`, the output is `phi(q) S` with `S = sum_j phi(k_j) (v_j, 1)`, and its last column the
 //! denominator (Katharopoulos et al. 2020, eq. 4 and 6). Causal attention goes through its sequence by chunks: earlier
 //! ones through `S`, within a chunk pair by pair through the similarity itself. No features outlive their chunk.
-//! The gradients go through the same sums again, and through `R = sum_i phi(q_i) g_i` from the end, where `g_i` is the
-//! gradient by numerator and denominator.
+//! The gradients go through the same sums again, from a few that were kept, and through `R = sum_i phi(q_i) g_i` from the
+//! end, where `g_i` is the gradient by numerator and denominator.
 
 mod backward;
 

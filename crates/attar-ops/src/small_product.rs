@@ -1,5 +1,10 @@
 //! Products of matrices that lie in the nearest cache: nothing is packed, and sums stay in registers.
+//!
+//! Cut into nothing: bits depend on the shapes alone.
 #![allow(unsafe_code)]
+
+#[cfg(test)]
+mod tests;
 
 use std::cell::RefCell;
 use std::marker::PhantomData;
@@ -94,7 +99,12 @@ fn row_major<'a, T: Near>(matrix: Matrix<'_, T>, out: &'a mut Scratch<T>) -> Mat
                     // its values, and within `out`, which is as large.
                     unsafe {
                         let from = matrix.values().as_ptr().add(start);
-                        T::transpose(from, matrix.column_stride(), out.as_mut_ptr().add(row * columns + column), columns);
+                        T::transpose(
+                            from,
+                            matrix.column_stride(),
+                            out.as_mut_ptr().add(row * columns + column),
+                            columns,
+                        );
                     }
                 }
             }
@@ -150,7 +160,8 @@ impl<T: Lanes> Product<'_, T> {
         let mut column = 0;
         while column < columns {
             let vectors = (columns - column).div_ceil(lanes);
-            // SAFETY: rows and vectors are within the result by the conditions here and of the caller.
+            // SAFETY: `R` rows are there, as the caller has seen, and so are the vectors: all columns are whole ones,
+            // and a triangle needs no more of them.
             column += lanes
                 * unsafe {
                     if S::REGISTER_COUNT >= 32 && vectors >= WIDE[0] {
@@ -180,7 +191,8 @@ impl<T: Lanes> Product<'_, T> {
         let (left, left_steps) = (self.left.values().as_ptr(), [self.left.row_stride(), self.left.column_stride()]);
         let (right, right_step) = (self.right.values().as_ptr(), self.right.row_stride());
         let out_step = self.out.stride();
-        // SAFETY: see above.
+        // SAFETY: a matrix ends within its values, the shapes fit each other by the assertions at the start, rows and
+        // vectors are there as promised, `inner` is within the left factor's columns, and vectors may lie anywhere.
         unsafe {
             let out = self.out.as_mut_ptr().add(row * out_step + column);
             let (left, right) = (left.add(row * left_steps[0]), right.add(column));

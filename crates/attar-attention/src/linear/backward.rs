@@ -132,7 +132,8 @@ impl<T: Float> Side<'_, T> {
     }
 
     fn sum_of_queries(&self, times: &Range<usize>) -> Vec<T> {
-        let (mut sums, mut query_room, mut room) = (vec![T::ZERO; self.sums()], QueryRoom::default(), FeatureRoom::default());
+        let (mut sums, mut query_room, mut room) =
+            (vec![T::ZERO; self.sums()], QueryRoom::default(), FeatureRoom::default());
         for chunk in self.chunks(times).rev() {
             for head in 0..self.group.shape.group() {
                 let places = self.line.queries(&chunk);
@@ -153,7 +154,8 @@ impl<T: Float> Side<'_, T> {
         scales: impl Fn(Range<usize>) -> Vec<RowScale<T>>,
     ) -> Vec<T> {
         let of_keys = Columns::of_sums(of_keys, self.columns());
-        let (mut sums, mut query_room, mut room) = (vec![T::ZERO; self.sums()], QueryRoom::default(), FeatureRoom::default());
+        let (mut sums, mut query_room, mut room) =
+            (vec![T::ZERO; self.sums()], QueryRoom::default(), FeatureRoom::default());
         for chunk in self.chunks(times) {
             let places = self.line.queries(&chunk);
             for (head, of_rows) in of_queries.iter_mut().enumerate() {
@@ -254,7 +256,13 @@ impl<T: Float> Side<'_, T> {
                 let scales = &self.scales[self.all_rows(head, &places)];
                 let queries = self.queries_with_gradient(head, &places, scales, query_room);
                 let of_keys_sums = self.features.columns_for_gradient(sums, self.columns());
-                self.features.add_gradient([queries.rows, queries.prepared], queries.of_sums, of_keys_sums, of_rows, room);
+                self.features.add_gradient(
+                    [queries.rows, queries.prepared],
+                    queries.of_sums,
+                    of_keys_sums,
+                    of_rows,
+                    room,
+                );
                 if !places.is_empty() && !key_places.is_empty() {
                     let gradients = [of_rows, &mut *of_keys, &mut *of_values];
                     self.within(head, &places, queries.prepared, &keys, gradients, block);
@@ -318,7 +326,13 @@ impl<T: Float> Side<'_, T> {
         }
     }
 
-    fn of_keys_by_sums(&self, keys: &Keys<'_, T>, sums: &[T], [of_rows, of_values]: [&mut [T]; 2], room: &mut FeatureRoom<T>) {
+    fn of_keys_by_sums(
+        &self,
+        keys: &Keys<'_, T>,
+        sums: &[T],
+        [of_rows, of_values]: [&mut [T]; 2],
+        room: &mut FeatureRoom<T>,
+    ) {
         let (rows, width) = (self.group.key_rows(&keys.places), self.columns() - 1);
         let sums = Columns::of_sums(sums, self.columns());
         self.features.add_gradient([rows, keys.prepared], keys.values, sums, of_rows, room);
