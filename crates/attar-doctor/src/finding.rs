@@ -114,7 +114,7 @@ impl fmt::Display for Finding {
             Some(cause) => write!(f, "\n  probably a consequence of {cause}")?,
             None => write!(f, "\n  remedy: {remedy}")?,
         }
-        rerun.as_ref().map_or(Ok(()), |rerun| write!(f, "\n  with the remedy: {rerun}"))
+        rerun.as_ref().map_or(Ok(()), |rerun| write!(f, "\n  trained again: {rerun}"))
     }
 }
 

@@ -17,6 +17,7 @@ mod frozen_parameter;
 mod gradient_slope;
 mod initial_loss;
 mod input_independence;
+mod no_generalisation;
 mod no_progress;
 mod non_finite;
 mod not_reproducible;
@@ -80,7 +81,7 @@ impl fmt::Display for Rule {
 }
 
 /// All rules.
-pub static RULES: [&Rule; 29] = [
+pub static RULES: [&Rule; 30] = [
     &stale_gradient::RULE,
     &zeroed_gradient::RULE,
     &accumulation::RULE,
@@ -97,6 +98,7 @@ pub static RULES: [&Rule; 29] = [
     &divergence::RULE,
     &oscillation::RULE,
     &no_progress::RULE,
+    &no_generalisation::RULE,
     &update_ratio::RULE,
     &exploding_gradient::RULE,
     &vanishing_gradient::RULE,

@@ -18,6 +18,8 @@ pub struct Thresholds {
     pub update_ratio_high: f64,
     /// `update-ratio`: smallest 90th percentile of update to weight.
     pub update_ratio_low: f64,
+    /// `update-ratio`: largest update to weight of most matrices at any one step.
+    pub update_ratio_once: f64,
     /// `vanishing-gradient`, `exploding-gradient`: smallest factor per stage.
     pub gradient_factor: f64,
     /// `vanishing-gradient`: factor between the last and the first stage.
@@ -36,6 +38,8 @@ pub struct Thresholds {
     pub divergence_loss: f64,
     /// `no-progress`: smallest fall of the loss, over the loss before training.
     pub progress: f64,
+    /// `no-generalisation`: smallest gain on held-out samples, over the loss of a network that knows nothing.
+    pub generalisation: f64,
     /// `oscillation`: rises beyond noise, over the whole progress.
     pub oscillation: f64,
     /// `clipping`: share of steps.
@@ -61,10 +65,11 @@ impl Default for Thresholds {
         Self {
             initial_loss_excess: 1.0,
             initial_loss_shortfall: 0.5,
-            summed_loss_exponent: 0.5,
+            summed_loss_exponent: 0.7,
             stale_difference: 1e-2,
             update_ratio_high: 1e-1,
             update_ratio_low: 1e-4,
+            update_ratio_once: 1.0,
             gradient_factor: 1.5,
             vanishing_span: 1e3,
             exploding_span: 70.0,
@@ -74,6 +79,7 @@ impl Default for Thresholds {
             divergence_peak: 2.0,
             divergence_loss: 0.2,
             progress: 0.05,
+            generalisation: 0.05,
             oscillation: 0.5,
             clipped_share: 0.5,
             train_eval_gap: 0.5,

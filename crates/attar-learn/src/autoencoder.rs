@@ -6,6 +6,7 @@ use burn::nn::Linear;
 use burn::tensor::{Device, Tensor, TensorData, activation};
 use rand::RngExt;
 
+use crate::Parameter;
 use crate::config::{Activation, Architecture};
 use crate::staged::{Pass, StageOutput, Staged};
 
@@ -74,6 +75,17 @@ impl Staged for Autoencoder {
             ));
         }
         outputs
+    }
+
+    /// As the saved model has them, which keeps weights `[outputs, inputs]`.
+    fn parameters(&self) -> Vec<Parameter> {
+        let of_layer = |(stage, layer): (String, &Linear)| {
+            let weight = Parameter::of(&stage, "weight", &layer.weight);
+            let weight = Parameter { shape: weight.shape.iter().rev().copied().collect(), ..weight };
+            let bias = layer.bias.as_ref().map(|bias| Parameter::of(&stage, "bias", bias));
+            [Some(weight), bias].into_iter().flatten().collect::<Vec<_>>()
+        };
+        self.named_layers().into_iter().flat_map(of_layer).collect()
     }
 }
 

@@ -4,10 +4,12 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{Gradients, Tensor};
 
+use crate::Staged;
+
 /// A parameter of a network.
 #[derive(Clone, Debug)]
 pub(crate) struct Value {
-    /// The path to it: `blocks.0.weight`.
+    /// That of [`Staged::parameters`].
     pub(crate) name: String,
     /// Its dimensions.
     pub(crate) shape: Vec<usize>,
@@ -16,32 +18,23 @@ pub(crate) struct Value {
 }
 
 /// What is trained, in the order in which the module is visited.
-pub(crate) fn parameters<N: Module>(network: &N) -> Vec<Value> {
-    let mut reader = Reader { path: Vec::new(), values: Vec::new() };
+pub(crate) fn parameters<N: Staged>(network: &N) -> Vec<Value> {
+    let mut reader = Reader { values: Vec::new() };
     // On a device without autodiff nothing else tells what is trained.
     network.clone().train().visit(&mut reader);
-    reader.values
+    let names = network.parameters().into_iter().map(|parameter| parameter.name);
+    reader.values.into_iter().zip(names).map(|((shape, entries), name)| Value { name, shape, entries }).collect()
 }
 
 struct Reader {
-    path: Vec<String>,
-    values: Vec<Value>,
+    values: Vec<(Vec<usize>, Tensor<1>)>,
 }
 
 impl ModuleVisitor for Reader {
-    fn enter_module(&mut self, name: &str, _: &str) {
-        self.path.push(name.to_owned());
-    }
-
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.path.pop();
-    }
-
     fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
         let value = parameter.val();
         if value.is_require_grad() {
-            let (name, shape) = (self.path.join("."), value.dims().to_vec());
-            self.values.push(Value { name, shape, entries: value.without_autodiff().flatten(0, D - 1) });
+            self.values.push((value.dims().to_vec(), value.without_autodiff().flatten(0, D - 1)));
         }
     }
 }

@@ -7,9 +7,10 @@ use attar_doctor::{
 };
 
 use crate::Error;
-use crate::observe::{stages, tensors, trained};
+use crate::observe::stages;
 use crate::observer::{Call, EpochReport, Observer, StepReport};
 use crate::optimizer::TensorNorms;
+use crate::parameter::{Parameter, trained};
 use crate::probe::{ProbeBatch, Target};
 use crate::staged::Staged;
 use crate::train::State;
@@ -41,15 +42,13 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Begins a record at `path`, where no file may be; `header` is completed by what the network tells: tensors, where
-    /// it names none, stages and classes.
+    /// Begins a record at `path`, where no file may be; `header` is completed by what the network tells: tensors,
+    /// stages and classes.
     ///
     /// # Errors
     /// [`Error::Record`] when the file cannot be written, [`Error::Label`].
     pub fn create<N: Staged>(path: &Path, mut header: Header, network: &N, watch: Watch) -> Result<Self, Error> {
-        if header.tensors.is_empty() {
-            header.tensors = tensors(network);
-        }
+        header.tensors = network.parameters().iter().map(Parameter::tensor).collect();
         let outputs = stages(network, &watch.batch);
         if matches!(watch.batch.target, Target::Labels(_)) {
             header.classes = outputs.last().map(|stage| stage.values.dims()[2] as u64);

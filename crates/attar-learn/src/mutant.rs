@@ -32,6 +32,8 @@ pub struct Plan {
     /// Whether to probe: one-batch overfitting, reduction, accumulation, dependence on the input, the two modes; and the
     /// stages after every epoch.
     pub probes: bool,
+    /// How many samples, the last ones, no step is taken on: their loss is recorded after every epoch.
+    pub held_out: usize,
 }
 
 /// Trains `network` (without autodiff) as `plan` says, with the mistake that is planted, if any; also leaves the record
@@ -42,7 +44,7 @@ pub fn train<N: Staged, P: Problem>(network: N, problem: &P, plan: &Plan, plante
     run.begin();
     for epoch in 1..=plan.descent.epochs {
         run.begin_epoch(epoch);
-        for batch in order(problem.samples(), &plan.descent, epoch).chunks(plan.descent.batch_size.max(1)) {
+        for batch in order(plan.trained(problem), &plan.descent, epoch).chunks(plan.descent.batch_size.max(1)) {
             run.batch(batch);
             if run.has_failed() {
                 return run.finish();
@@ -51,6 +53,13 @@ pub fn train<N: Staged, P: Problem>(network: N, problem: &P, plan: &Plan, plante
         run.end_epoch();
     }
     run.finish()
+}
+
+impl Plan {
+    /// How many samples steps are taken on: the first ones.
+    pub(crate) fn trained(&self, problem: &impl Problem) -> usize {
+        problem.samples().saturating_sub(self.held_out)
+    }
 }
 
 /// The accumulation certificate of this loop for one batch of `samples`, cut as each of `splits` says.

@@ -8,7 +8,6 @@ mod layers;
 mod loss;
 mod net;
 mod norm;
-mod parameter;
 mod residual;
 #[cfg(test)]
 mod tests;
@@ -19,4 +18,3 @@ mod walk;
 pub use config::{Kind, NetConfig, Norm};
 pub use loss::sample_losses;
 pub use net::Net;
-pub use parameter::Parameter;

@@ -2,7 +2,6 @@
 
 use attar_doctor::{Stage, StageStatistics};
 use attar_ops::{Activation, Float};
-use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{DType, Tensor};
 
 use crate::Error;
@@ -75,41 +74,6 @@ pub(crate) fn stages<N: Staged>(network: &N, batch: &ProbeBatch) -> Vec<StageOut
     network.valid().stages(batch.inputs.clone(), &mut Pass::training(batch.seed, 0, &batch.samples))
 }
 
-/// Which of a network's float tensors are trained, in the order in which it is visited; the others are statistics.
-pub(crate) fn trained<N: Module>(network: &N) -> Vec<bool> {
-    listed(network).into_iter().map(|(_, trained)| trained).collect()
-}
-
-/// What is trained, as a record's header has it: named by its path in the network, in the stage that this leads to.
-pub(crate) fn tensors<N: Module>(network: &N) -> Vec<attar_doctor::Tensor> {
-    listed(network).into_iter().filter(|(_, trained)| *trained).map(|(tensor, _)| tensor).collect()
-}
-
-fn listed<N: Module>(network: &N) -> Vec<(attar_doctor::Tensor, bool)> {
-    #[derive(Default)]
-    struct List {
-        path: Vec<String>,
-        tensors: Vec<(attar_doctor::Tensor, bool)>,
-    }
-    impl ModuleVisitor for List {
-        fn enter_module(&mut self, name: &str, _: &str) {
-            self.path.push(name.to_owned());
-        }
-        fn exit_module(&mut self, _: &str, _: &str) {
-            self.path.pop();
-        }
-        fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
-            let shape = parameter.lazy_shape().dims::<D>().map(|size| size as u64).to_vec();
-            let stage = self.path.split_last().map_or_else(String::new, |(_, stage)| stage.join("."));
-            let tensor = attar_doctor::Tensor { name: self.path.join("."), stage, shape, optimised: true };
-            self.tensors.push((tensor, parameter.val().is_require_grad()));
-        }
-    }
-    let mut list = List::default();
-    network.clone().train().visit(&mut list);
-    list.tensors
-}
-
 impl StageOutput {
     /// As [`stage_statistics`], over all samples and positions.
     pub fn statistics(&self) -> StageStatistics {
@@ -139,6 +103,7 @@ impl StageOutput {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use burn::module::{Module, Param};
     use burn::tensor::{Device, TensorData};
 
     #[test]

@@ -3,8 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use attar_doctor::{Event, Header, Position, Reader, Status, Tensor};
-use burn::nn::Linear;
+use attar_doctor::{Event, Header, Position, Reader, Status};
 
 use crate::autoencoder::Autoencoder;
 use crate::job::Job;
@@ -142,7 +141,7 @@ impl<'a> Recorder<'a> {
         cadence: Cadence,
         progress: Progress<'a>,
     ) -> Result<Self, Error> {
-        let header = Header { tensors: tensors(&state.model), target_norm: Some(job.target_norm()), ..header };
+        let header = Header { target_norm: Some(job.target_norm()), ..header };
         let journal = Journal::create(&folder.record(), header, &state.model, job.watch())?;
         Ok(Self::with(folder, journal, cadence, progress))
     }
@@ -223,22 +222,6 @@ impl Observer for Recorder<'_> {
     fn failed(&mut self, at: Position, state: &State) -> Result<(), Error> {
         self.journal.failed(at, state)
     }
-}
-
-/// What is trained, under the names and with the shapes that the saved model has.
-fn tensors(model: &Autoencoder) -> Vec<Tensor> {
-    let of_layer = |(stage, layer): (String, &Linear)| {
-        let [inputs, outputs] = layer.weight.lazy_shape().dims::<2>();
-        let tensor = |part: &str, shape: &[usize]| Tensor {
-            name: format!("{stage}.{part}"),
-            stage: stage.clone(),
-            shape: shape.iter().map(|&size| size as u64).collect(),
-            optimised: true,
-        };
-        let bias = layer.bias.as_ref().map(|_| tensor("bias", &[outputs]));
-        [Some(tensor("weight", &[outputs, inputs])), bias].into_iter().flatten().collect::<Vec<_>>()
-    };
-    model.named_layers().into_iter().flat_map(of_layer).collect()
 }
 
 /// The losses and accuracies that a record holds.

@@ -4,12 +4,20 @@ use attar_ops::Activation;
 use burn::module::Module;
 use burn::tensor::Tensor;
 
+use crate::parameter::{Parameter, parameters_by_path};
+
 /// A network that names its stages; the caller does, nothing is hooked.
 pub trait Staged: Module {
     /// The outputs of all stages for `input`, from the input on; the last is the network's. Input and outputs are
     /// `[samples, positions, channels]`: a table has one position, an image one for each pixel, a sequence one for each
     /// token. Each stage is named by [`Pass::stage`], and the next goes on from the values that this gives back.
     fn stages(&self, input: Tensor<3>, pass: &mut Pass) -> Vec<StageOutput>;
+
+    /// What is trained, in the order in which the module is visited. Unless a network says better, each is named by its
+    /// path in the module and belongs to the stage that this leads to.
+    fn parameters(&self) -> Vec<Parameter> {
+        parameters_by_path(self)
+    }
 
     /// Takes up what a pass in training mode has left: moves the running statistics of batch norm by one step.
     fn absorb(self, _statistics: &[BatchStatistics]) -> Self {

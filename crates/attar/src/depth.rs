@@ -8,7 +8,7 @@ pub(crate) mod words;
 use std::path::Path;
 
 use attar_data::{Dataset, ReadOptions, open};
-use attar_learn::depth::{Depth, Images, Outcome, Recipe, compare};
+use attar_learn::depth::{Depth, Family, Images, NetSpec, Outcome, Recipe, compare};
 use attar_learn::nets::Norm;
 use attar_learn::{Augmentation, Error};
 
@@ -61,6 +61,9 @@ impl Experiment {
         let (dataset, is_jpeg) = opened(&wanted.data, options)?;
         let mut images = reduced(&dataset, wanted, wanted.samples)?;
         let mut recipe = recipe(&images, wanted);
+        for depth in wanted.depths {
+            NetSpec { family: Family::Plain, depth }.config(&images, &recipe)?;
+        }
         let mut expected = None;
         if let Some(minutes) = wanted.budget {
             let scaled = scale::to_budget(&images, &recipe, wanted, 60.0 * minutes)?;

@@ -2,7 +2,7 @@
 
 use super::Rule;
 use crate::finding::shown;
-use crate::statistics::{blocks, median};
+use crate::statistics::{blocks, median, standard_error};
 use crate::{Event, Finding, Gravity, Place, Record, Thresholds};
 
 pub(super) static RULE: Rule = Rule {
@@ -12,7 +12,7 @@ pub(super) static RULE: Rule = Rule {
     quantity: "medians of the loss over tenths of the run: the last over the loss before training (or over that of a \
                network that knows nothing, where larger); the largest single loss over the same, unless the run ends \
                a tenth below it; and (last - best) / (before - best), where more than a tenth of the first loss was \
-               gained.",
+               gained, and the loss of it is beyond three standard errors.",
     threshold: "1.1, 2 and 0.2; TheDeepChecker (Ben Braiek and Khomh 2022) takes a doubling of the loss, which a \
                 classifier that has exploded and come to rest at ln C shows for a few steps only; the others are own.",
     remedy: "lower the learning rate by a factor of 3 to 10 or warm it up; clip the gradient. If stale-gradient was \
@@ -33,7 +33,7 @@ const FEWEST_STEPS: usize = 20;
 
 fn check(record: &Record, thresholds: &Thresholds) -> Vec<Finding> {
     let Some(course) = Course::of(record) else { return Vec::new() };
-    let Course { initial, peak, best, last, .. } = course;
+    let Course { initial, peak, best, last, noise, .. } = course;
     let (rise, lost) = (last / initial, (last - best) / (initial - best));
     let comes_back = last < UNLEARNT * initial;
     let (value, threshold, what) = match () {
@@ -41,7 +41,9 @@ fn check(record: &Record, thresholds: &Thresholds) -> Vec<Finding> {
         () if peak > thresholds.divergence_peak * initial && !comes_back => {
             (peak / initial, thresholds.divergence_peak, "times the loss before training at its peak")
         }
-        () if last - best > UNLEARNT.mul_add(-initial, initial) && lost > thresholds.divergence_loss => {
+        () if last - best > UNLEARNT.mul_add(-initial, initial).max(3.0 * noise)
+            && lost > thresholds.divergence_loss =>
+        {
             (lost, thresholds.divergence_loss, "of the progress is lost again")
         }
         () => return Vec::new(),
@@ -62,6 +64,8 @@ struct Course {
     peak: f64,
     best: f64,
     last: f64,
+    /// Standard error of the difference of two levels.
+    noise: f64,
     first_rise: u64,
 }
 
@@ -74,12 +78,14 @@ impl Course {
             return None;
         }
         let levels: Vec<f64> = blocks(&losses, 10).into_iter().map(level).collect();
+        let errors: Vec<f64> = blocks(&losses, 10).into_iter().map(standard_error).collect();
         let rises = |loss: &f64| loss.is_nan() || *loss > initial;
         Some(Self {
             initial,
             peak: losses.iter().copied().fold(initial, f64::max),
             best: levels.iter().copied().fold(f64::INFINITY, f64::min),
             last: levels.last().copied()?,
+            noise: 2.0_f64.sqrt() * median(&errors).unwrap_or_default(),
             first_rise: losses.iter().position(rises).map_or(record.steps().count() as u64, |i| i as u64 + 1),
         })
     }
@@ -136,6 +142,8 @@ mod tests {
         // A spike at the start that is overcome, and noise about a plateau.
         assert!(found((0..40).map(|i| if i == 1 { 30.0 } else { 2.3 * 0.9_f64.powi(i) })).is_empty());
         assert!(found((0..40).map(|i| 0.2 + 0.1 * f64::from(i % 3))).is_empty());
+        // A short run of small batches, whose losses scatter more than they fall.
+        assert!(found((0..20).map(|i| 2.3 - 0.06 * f64::from(i) + f64::from(i % 2))).is_empty());
         assert!(found((0..10).map(|_| 2.3)).is_empty());
     }
 }

@@ -15,7 +15,7 @@ pub(super) static RULE: Rule = Rule {
                 below (own: no batch of untrained guesses is that lucky).",
     remedy: "initialise the last layer smaller (zero is sound there), normalise the inputs, and check the reduction \
              of the loss and what the input contains.",
-    explains: &[],
+    explains: &["update-ratio", "no-progress"],
     check,
 };
 

@@ -11,8 +11,8 @@ pub(super) static RULE: Rule = Rule {
     quantity: "the exponent a in loss ~ samples^a, from the loss of the same weights on two sizes (probe \
                `reduction`): 0 for a mean, 1 for a sum; without the probe, whether the first loss is the batch size \
                times that of a network that knows nothing.",
-    threshold: "0.5, half way (TheDeepChecker tests whether the loss doubles with the batch); without the probe, \
-                within a factor of 2.",
+    threshold: "0.7 (TheDeepChecker tests whether the loss doubles with the batch; a contrastive loss grows as ln N, with an \
+                exponent up to 0.5); without the probe, within a factor of 2.",
     remedy: "average the loss over the samples (reduction=\"mean\"), and scale the learning rate with it.",
     explains: &[
         "initial-loss",

@@ -3,17 +3,16 @@
 use std::collections::BTreeSet;
 
 use attar_doctor::{
-    Activations, Backward, Choice, Clip, Epoch, Event, Finish, Header, Norms, Position, Probe, Record, Schedule,
-    StageStatistics, Status, Step,
+    Activations, Backward, Choice, Clip, Epoch, Evaluation, Event, Finish, Header, Norms, Position, Probe, Record,
+    Schedule, StageStatistics, Status, Step, Tensor,
 };
 use burn::tensor::DType;
 
 use super::Plan;
 use crate::config::{Decay, Optimizer};
 use crate::gradient::Gradient;
-use crate::observe::tensors;
 use crate::optimizer::TensorNorms;
-use crate::{Pass, Problem, StageOutput, Staged};
+use crate::{Parameter, Pass, Problem, StageOutput, Staged};
 
 /// Samples that the stages are named by.
 const PROBE_SAMPLES: u64 = 2;
@@ -43,7 +42,7 @@ impl Journal {
         let samples: Vec<u64> = (0..PROBE_SAMPLES.min(problem.samples() as u64)).collect();
         let stages = network.stages(problem.input(&samples), &mut Pass::evaluation(&samples));
         let dtype = stages.first().map_or(DType::F32, |stage| stage.values.dtype());
-        let mut tensors = tensors(network);
+        let mut tensors: Vec<Tensor> = network.parameters().iter().map(Parameter::tensor).collect();
         tensors.iter_mut().enumerate().for_each(|(place, tensor)| tensor.optimised = held(place));
         self.record.header = Header {
             framework: concat!("attar ", env!("CARGO_PKG_VERSION")).into(),
@@ -159,6 +158,13 @@ impl Journal {
         self.pending = 0;
         let (epoch, step) = (self.epoch as u64, self.steps as u64);
         self.write(Event::Epoch(Epoch { epoch, step, loss, learning_rate }));
+    }
+
+    /// The loss on held-out samples.
+    pub(super) fn evaluation(&mut self, loss: f64) {
+        let (epoch, step) = self.done();
+        let metrics = [("loss".to_owned(), loss)].into();
+        self.write(Event::Evaluation(Evaluation { epoch, step, split: "validation".into(), metrics }));
     }
 
     pub(super) fn finish(mut self, status: Status, loss: f64) -> Record {

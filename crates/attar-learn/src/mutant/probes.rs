@@ -38,6 +38,11 @@ impl<N: Staged, P: Problem> Asked<'_, N, P> {
         self.problem.loss(output, samples).into_scalar::<f64>()
     }
 
+    /// The loss as it is evaluated.
+    pub(super) fn held_out(&self) -> f64 {
+        self.loss(&self.samples, false)
+    }
+
     /// A copy is trained on these samples alone.
     pub(super) fn one_batch(&self, steps: usize) -> Probe {
         let (mut network, mut state) = (self.network.clone(), OptimizerState::default());

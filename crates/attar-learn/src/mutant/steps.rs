@@ -10,8 +10,9 @@ use super::{Plan, Planted, measure};
 use crate::certificate::{Window, splits, without_autodiff};
 use crate::config::Descent;
 use crate::gradient::Gradient;
-use crate::observe::{observe, trained};
+use crate::observe::observe;
 use crate::optimizer::OptimizerState;
+use crate::parameter::trained;
 use crate::{Pass, Problem, StageOutput, Staged};
 
 /// Samples that are probed, and steps on them alone.
@@ -46,7 +47,7 @@ struct Weights {
 
 impl<'a, N: Staged, P: Problem> Loop<'a, N, P> {
     pub(super) fn new(network: N, problem: &'a P, plan: &'a Plan, planted: Option<Planted>) -> Self {
-        let total_steps = plan.descent.epochs * problem.samples().div_ceil(plan.descent.batch_size.max(1));
+        let total_steps = plan.descent.epochs * plan.trained(problem).div_ceil(plan.descent.batch_size.max(1));
         Self {
             network,
             problem: Altered::new(problem, planted, plan.descent.seed),
@@ -267,13 +268,24 @@ impl<'a, N: Staged, P: Problem> Loop<'a, N, P> {
 
     pub(super) fn end_epoch(&mut self) {
         self.journal.end_epoch(self.rate());
+        self.evaluate();
         self.observe();
+    }
+
+    /// The loss on the samples that no step is taken on.
+    fn evaluate(&mut self) {
+        if self.plan.held_out > 0 {
+            let trained = self.plan.trained(&self.problem) as u64;
+            let asked = Asked { samples: (trained..self.problem.samples() as u64).collect(), ..self.asked(0) };
+            let loss = asked.held_out();
+            self.journal.evaluation(loss);
+        }
     }
 
     /// The network on the first samples.
     fn asked(&self, count: usize) -> Asked<'_, N, Altered<'a, P>> {
         let (network, problem, seed, at) = (&self.network, &self.problem, self.plan.descent.seed, self.journal.done());
-        let samples = (0..count.min(problem.samples()) as u64).collect();
+        let samples = (0..count.min(self.plan.trained(problem)) as u64).collect();
         Asked { network, problem, samples, seed, at }
     }
 

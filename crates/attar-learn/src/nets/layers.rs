@@ -6,7 +6,7 @@ use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
 use super::initial::Draw;
-use super::parameter::Parameter;
+use crate::Parameter;
 
 /// A layer, of each position on its own or of neighbouring ones.
 #[derive(Module, Debug)]

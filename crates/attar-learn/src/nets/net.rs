@@ -9,12 +9,12 @@ use super::config::{Kind, NetConfig};
 use super::initial::Draw;
 use super::layers::Layer;
 use super::norm::Normalisation;
-use super::parameter::Parameter;
 use super::residual::ResidualBlock;
 use super::transformer::{Embedding, TransformerBlock, normalise};
 use super::unit::Unit;
 use super::walk::Walk;
 use crate::Error;
+use crate::Parameter;
 use crate::staged::{BatchStatistics, Pass, StageOutput, Staged};
 
 /// A classifier of images or tables. The last stage, `head`, has the logits `[samples, 1, classes]`.
@@ -62,12 +62,6 @@ impl Net {
     pub fn logits(&self, input: Tensor<3>, pass: &mut Pass) -> Tensor<2> {
         let mut walk = Walk::new(pass);
         self.walk(input, &mut walk).squeeze_dim(1)
-    }
-
-    /// The parameters in the order in which the module is visited.
-    pub fn parameters(&self) -> Vec<Parameter> {
-        let of_blocks = self.blocks.iter().flat_map(Block::parameters);
-        of_blocks.chain(self.head.parameters("head")).collect()
     }
 
     /// The network with these running statistics, from [`Staged::statistics`], each where its stage's name says.
@@ -119,6 +113,11 @@ impl Staged for Net {
         let mut walk = Walk::new(pass);
         self.walk(input, &mut walk);
         walk.into_outputs()
+    }
+
+    fn parameters(&self) -> Vec<Parameter> {
+        let of_blocks = self.blocks.iter().flat_map(Block::parameters);
+        of_blocks.chain(self.head.parameters("head")).collect()
     }
 
     fn absorb(mut self, statistics: &[BatchStatistics]) -> Self {

@@ -7,8 +7,8 @@ use burn::tensor::Tensor;
 
 use super::config::Norm;
 use super::initial::Draw;
-use super::parameter::Parameter;
 use super::walk::Walk;
+use crate::Parameter;
 use crate::staged::BatchStatistics;
 
 /// Is added to variances, as in PyTorch.

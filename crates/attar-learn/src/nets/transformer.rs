@@ -10,8 +10,8 @@ use super::config::NetConfig;
 use super::initial::Draw;
 use super::layers::{Layer, gain};
 use super::norm::Normalisation;
-use super::parameter::Parameter;
 use super::walk::Walk;
+use crate::Parameter;
 
 /// Of learned positions, as ViT draws them (Dosovitskiy et al. 2020).
 const POSITION_VARIANCE: f64 = 0.02 * 0.02;

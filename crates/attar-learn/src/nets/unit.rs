@@ -8,8 +8,8 @@ use super::config::NetConfig;
 use super::initial::Draw;
 use super::layers::{Layer, gain};
 use super::norm::Normalisation;
-use super::parameter::Parameter;
 use super::walk::Walk;
+use crate::Parameter;
 
 /// A layer and what follows it: the stages are the layer, under the unit's name, and the norm.
 #[derive(Module, Debug)]

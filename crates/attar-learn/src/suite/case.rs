@@ -167,7 +167,7 @@ pub(super) const USUAL: Setting = Setting {
     learning_rate: 0.05,
     schedule: CONSTANT,
     clip_norm: None,
-    epochs: 5,
+    epochs: 8,
     batch_size: 32,
     accumulation: 1,
 };

@@ -26,7 +26,7 @@ pub(super) fn plan() -> Plan {
         accumulation: 4,
         seed: 3,
     };
-    Plan { descent, norms_every: 1, fresh_every: 2, probes: false }
+    Plan { descent, norms_every: 1, fresh_every: 2, probes: false, held_out: 0 }
 }
 
 /// The certificate's measurements and verdict on a batch of `problem`, with `planted` in the loop.

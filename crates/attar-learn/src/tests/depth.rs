@@ -4,6 +4,7 @@ use attar_data::{ReadOptions, open};
 use attar_linear::Interval;
 use burn::tensor::{DType, Device};
 
+use crate::Staged;
 use crate::depth::{
     Errors, Family, Finding, Images, Judgement, LONGER, NetSpec, Outcome, Recipe, Signal, Trial, judge,
 };
@@ -98,11 +99,11 @@ fn gradients_grow_towards_the_input_of_a_plain_net() {
     let images = images();
     let (device, recipe) = (Device::flex(), Recipe { width: 8, ..recipe() });
     let slope = |family| {
-        let spec = NetSpec { family, depth: 20 };
+        let spec = NetSpec { family, depth: 56 };
         let net = Net::new(&spec.config(&images, &recipe).unwrap(), 1, DType::F32, &device).unwrap();
         let batch = images.labelled(&device).batch(&(0..64).collect::<Vec<_>>(), 1);
         let signal = Signal::measure(&net, family, &batch, 0).unwrap();
-        assert_eq!(signal.layers.last().map(|layer| layer.layer), Some(19));
+        assert_eq!(signal.layers.last().map(|layer| layer.layer), Some(55));
         signal.gradient_slope
     };
     let (plain, residual) = (slope(Family::Plain), slope(Family::Residual));

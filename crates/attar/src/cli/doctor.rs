@@ -17,6 +17,9 @@ pub(crate) struct DoctorArgs {
     /// Print what a rule is about, with its threshold, source and remedy
     #[arg(long, value_name = "RULE", conflicts_with = "run")]
     pub(crate) explain: Option<String>,
+    /// Train a run of `attar train` again, into this folder, with the learning rate that the findings ask for
+    #[arg(long, value_name = "FOLDER", requires = "run")]
+    pub(crate) rerun: Option<PathBuf>,
     #[command(subcommand)]
     pub(crate) certificate: Option<CertificateCommand>,
 }

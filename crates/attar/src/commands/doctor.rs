@@ -14,6 +14,7 @@ mod accumulation;
 mod depth;
 mod mutants;
 mod ranks;
+mod rerun;
 mod shown;
 mod subject;
 
@@ -26,7 +27,7 @@ pub(crate) fn run(args: &DoctorArgs, common: &Common) -> Result<(), CliError> {
         (Some(CertificateCommand::Mutants(args)), ..) => mutants::run(args, common),
         (Some(CertificateCommand::Depth(args)), ..) => depth::run(args, common),
         (None, Some(name), _) => explained(name),
-        (None, None, Some(run)) => examine(run, common),
+        (None, None, Some(run)) => examine(run, args.rerun.as_deref(), common),
         (None, None, None) => {
             Err(CliError::input("no run to examine").with_help("`attar doctor RUN`, or --explain RULE"))
         }
@@ -41,10 +42,15 @@ fn explained(name: &str) -> Result<(), CliError> {
     print(&format!("{}\n", explain(name).ok_or_else(unknown)?))
 }
 
-fn examine(run: &Path, common: &Common) -> Result<(), CliError> {
+fn examine(run: &Path, again: Option<&Path>, common: &Common) -> Result<(), CliError> {
     let path = if run.is_dir() { run.join("run.jsonl") } else { run.to_owned() };
     let record = Record::read(&path).map_err(|error| CliError::input(error.to_string()))?;
-    let findings = diagnose(&record, &Thresholds::default());
+    let mut findings = diagnose(&record, &Thresholds::default());
+    if let Some(again) = again
+        && !rerun::rerun(run, again, common, &record, &mut findings)?
+    {
+        eprintln!("note: no finding asks for another learning rate, so nothing was trained again");
+    }
     match common.json {
         true => print_json(&json!({ "record": path, "holds": holds(&record), "findings": findings }))?,
         false => {

@@ -15,6 +15,7 @@ use burn::tensor::Device;
 use crate::cli::Common;
 use crate::commands::sweep;
 use crate::error::CliError;
+use crate::judging::Results;
 use crate::loaded::{Cell, Loaded};
 use crate::machine::now;
 use crate::settings::Settings;
@@ -40,6 +41,30 @@ fn single(
     resume: bool,
     overwrite: bool,
 ) -> Result<(), CliError> {
+    let fingerprint = loaded.data.dataset.fingerprint();
+    let folder = if resume { open_to_resume(loaded, path, &fingerprint)? } else { begin(loaded, path, overwrite)? };
+    show(&learn(loaded, cell, &folder, fingerprint, resume)?, &folder, common.json)
+}
+
+/// Trains one network into a new folder and prints nothing; the reason where the training failed.
+pub(crate) fn again(loaded: &Loaded, path: &Path) -> Result<Option<String>, CliError> {
+    let cells = loaded.cells()?;
+    let [cell] = cells.as_slice() else {
+        return Err(CliError::input("the run is a sweep; name one of its runs"));
+    };
+    let folder = begin(loaded, path, false)?;
+    let learnt = learn(loaded, cell, &folder, loaded.data.dataset.fingerprint(), false);
+    Ok(learnt.err().map(|error| error.to_string()))
+}
+
+/// Trains, judges and leaves everything in the run's folder.
+fn learn(
+    loaded: &Loaded,
+    cell: &Cell,
+    folder: &RunFolder,
+    fingerprint: String,
+    resume: bool,
+) -> Result<Results, CliError> {
     let probe = loaded.course_probe()?;
     let job = Job {
         data: &loaded.data,
@@ -48,13 +73,10 @@ fn single(
         probe: probe.as_ref(),
         device: Device::flex(),
     };
-    let fingerprint = loaded.data.dataset.fingerprint();
     let started = Instant::now();
-    let folder = if resume { open_to_resume(loaded, path, &fingerprint)? } else { begin(loaded, path, overwrite)? };
-    let model = train_recorded(&job, &folder, &loaded.settings, &fingerprint, resume)?;
+    let model = train_recorded(&job, folder, &loaded.settings, &fingerprint, resume)?;
     model_file::save(&model, [("format".to_owned(), "pt".to_owned())].into(), &folder.model())?;
-    let results = finish(loaded, &cell.training, &model, &folder, fingerprint, Some(started.elapsed().as_secs_f64()))?;
-    show(&results, &folder, common.json)
+    finish(loaded, &cell.training, &model, folder, fingerprint, Some(started.elapsed().as_secs_f64()))
 }
 
 /// A new folder with everything that determines the run.

@@ -21,8 +21,10 @@ pub(crate) fn all(experiment: &Experiment, found: &Depth) -> Vec<Block> {
         text_table(
             "Signals and gradients on their way",
             &format!(
-                "Slopes over depth of the natural logarithms of variance and gradient norm, within groups of equal layers; \
-                 means over the seeds. Wide dense layers with batch norm: +0.192 at initialisation (Yang et al. 2019).{note}"
+                "Changes of the natural logarithms of variance and, towards the input, gradient norm from layer to layer, \
+                 within groups of equal layers; the gradient's norm at the first layer over the last's; means over the \
+                 seeds. Wide dense layers with batch norm have a gradient slope of +0.192 at initialisation (Yang et al. \
+                 2019).{note}"
             ),
             &SIGNAL_COLUMNS,
             signals(&found.outcomes),

@@ -69,14 +69,8 @@ pub(crate) fn table(outcomes: &[Outcome]) -> Vec<Vec<String>> {
 }
 
 /// The heads of [`signals`].
-pub(crate) const SIGNAL_COLUMNS: [&str; 6] = [
-    "net",
-    "of steps",
-    "after",
-    "variance, a layer",
-    "gradient, a layer towards the input",
-    "gradient, first over last",
-];
+pub(crate) const SIGNAL_COLUMNS: [&str; 6] =
+    ["net", "of steps", "after", "variance slope", "gradient slope", "first over last"];
 
 /// Signals and gradients on their way, means over the seeds.
 pub(crate) fn signals(outcomes: &[Outcome]) -> Vec<Vec<String>> {

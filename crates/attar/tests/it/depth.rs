@@ -49,7 +49,7 @@ fn what_depth_cannot_use_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     fail(folder.path(), "doctor depth --depths 20", 2, &["two numbers"]);
     fail(folder.path(), "doctor depth --depths 56,20", 2, &["`--depths`", "56,20"]);
-    fail(folder.path(), "doctor depth --depths 9,20 --samples 64", 2, &["6n + 2", "9"]);
+    fail(folder.path(), "doctor depth --depths 20,57", 2, &["6n + 2", "57"]);
     fail(folder.path(), "doctor depth --budget 0", 2, &["`--budget`", "above 0"]);
     fail(folder.path(), "doctor depth --size 29", 2, &["`size`", "28"]);
     fail(folder.path(), "doctor depth --data synthetic", 2, &["images"]);

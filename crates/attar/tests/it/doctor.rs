@@ -47,7 +47,10 @@ fn a_sound_run_of_our_own_has_no_findings_and_all_is_recorded() {
     assert_eq!(count(|event| matches!(event, Event::ZeroGrad(_))), steps);
     assert_eq!(count(|event| matches!(event, Event::Backward(_))), 2 * steps);
     assert_eq!(count(|event| matches!(event, Event::Clip(_))), steps);
-    assert_eq!(count(|event| matches!(event, Event::Schedule(_))), steps);
+    let rates: Vec<f64> = record.steps().map(|step| step.learning_rate).collect();
+    let changes = rates.windows(2).filter(|pair| pair[0] != pair[1]).count();
+    assert!(changes > steps / 2);
+    assert_eq!(count(|event| matches!(event, Event::Schedule(_))), changes);
     assert_eq!(count(|event| matches!(event, Event::Norms(_))), 10 + steps / 20);
     assert_eq!(count(|event| matches!(event, Event::Activations(_))), 4);
     let names: Vec<&str> = record.header.tensors.iter().map(|tensor| tensor.name.as_str()).collect();
@@ -56,15 +59,24 @@ fn a_sound_run_of_our_own_has_no_findings_and_all_is_recorded() {
 }
 
 #[test]
-fn a_learning_rate_a_hundred_times_too_high_is_found_in_a_run_of_our_own() {
+fn a_learning_rate_that_is_far_too_high_is_found_in_a_run_of_our_own() {
     let folder = tempfile::tempdir().unwrap();
-    let line =
-        "train digits --hidden 32 --latent 8 --epochs 2 --learning-rate 0.1 --draws 1 --label-budget 50 --out run";
+    let line = "train digits --hidden 32 --latent 8 --epochs 2 --learning-rate 1 --draws 1 --label-budget 50 --out run";
     succeed(folder.path(), line);
     let output = run(folder.path(), "doctor run");
     let shown = text(&output.stdout);
     assert_eq!(output.status.code(), Some(1), "{shown}");
     assert!(shown.contains("learning rate") && !shown.contains("stale-gradient"), "{shown}");
+    let output = run(folder.path(), "doctor run --rerun mended --json");
+    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(json["findings"][0]["rule"], "update-ratio");
+    let rerun = json["findings"][0]["rerun"].as_str().unwrap();
+    assert!(rerun.starts_with("with a learning rate of 0.1 and not 1 it is not found, and 0 others are"), "{rerun}");
+    assert!(succeed(folder.path(), "doctor mended").starts_with("Nothing found"));
+    fail(folder.path(), "doctor run --rerun mended", 2, &["mended"]);
+    fail(folder.path(), "doctor run/run.jsonl --rerun other", 2, &["config.toml"]);
+    succeed(folder.path(), "doctor mended --rerun other");
+    assert!(!folder.path().join("other").exists());
 }
 
 #[test]

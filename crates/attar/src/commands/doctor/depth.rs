@@ -11,19 +11,19 @@ use crate::depth::{Experiment, Wanted, figures};
 use crate::error::CliError;
 use crate::output::{print, print_columns, print_json};
 
-/// Trains, prints tables and verdict, and writes the report if one is asked for; an error when depth degrades training.
+/// Trains, prints tables and verdict, then writes the report if one is asked for; an error when depth degrades training.
 /// Where the seeds leave it undecided that is said, and is no error.
 pub(crate) fn run(args: &DepthArgs, common: &Common) -> Result<(), CliError> {
     let experiment = Experiment::plan(&wanted(args, common)?, &read_options(&args.reading, common))?;
     let bar = crate::progress::bar(experiment.trainings(), "trainings");
     let found = experiment.run(|_| bar.inc(1))?;
     bar.finish_and_clear();
-    if let Some(path) = &common.out {
-        attar_report::write(&page(&experiment, &found), path)?;
-    }
     match common.json {
         true => print_json(&json_of(&experiment, &found))?,
         false => show(&experiment, &found)?,
+    }
+    if let Some(path) = &common.out {
+        attar_report::write(&page(&experiment, &found), path)?;
     }
     match found.verdict.finding {
         Finding::Degradation => Err(CliError::run("degradation: the deeper plain net fits its training images worse")),

@@ -98,7 +98,8 @@ fn splits(splits: &[MeasuredSplit]) -> Vec<Vec<String>> {
     let row = |measured: &MeasuredSplit| {
         let split = &measured.split;
         if let Some(reason) = &split.failure {
-            return vec![cut(measured), reason.clone()];
+            let dashes = std::iter::repeat_n("-".to_owned(), heads.len() - 2);
+            return std::iter::once(cut(measured)).chain(dashes).chain([reason.clone()]).collect();
         }
         let optional = |value: Option<f64>| value.map_or("-".into(), shown);
         let worst = measured.worst.as_ref().map_or("-".into(), |(name, error)| format!("{name} {}", shown(*error)));

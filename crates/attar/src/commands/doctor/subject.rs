@@ -78,5 +78,5 @@ fn plan(seed: u64) -> Plan {
         accumulation: 4,
         seed,
     };
-    Plan { descent, norms_every: 1, fresh_every: 0, probes: false }
+    Plan { descent, norms_every: 1, fresh_every: 0, probes: false, held_out: 0 }
 }

@@ -70,7 +70,7 @@ fn plan(seed: u64) -> Plan {
         accumulation: 1,
         seed,
     };
-    Plan { descent, norms_every: 0, fresh_every: 0, probes: false }
+    Plan { descent, norms_every: 0, fresh_every: 0, probes: false, held_out: 0 }
 }
 
 fn cut(split: &MeasuredSplit) -> String {

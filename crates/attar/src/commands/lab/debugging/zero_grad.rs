@@ -73,7 +73,7 @@ fn plan(seed: u64, learning_rate: f64) -> Plan {
         accumulation: 1,
         seed,
     };
-    Plan { descent, norms_every: 10, fresh_every: FRESH_EVERY, probes: false }
+    Plan { descent, norms_every: 10, fresh_every: FRESH_EVERY, probes: false, held_out: 0 }
 }
 
 impl Loop {
