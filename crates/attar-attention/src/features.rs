@@ -51,9 +51,11 @@ impl<'a, T: Float> Columns<'a, T> {
 
     /// Copied for [`Self::of_sums_across`].
     fn across(&self) -> Vec<T> {
-        let columns = 0..self.all.columns();
-        let all = columns.flat_map(|column| self.all.values().iter().skip(column).step_by(self.all.columns()));
-        all.chain(self.last).copied().collect()
+        let mut sums = vec![T::ZERO; (self.all.columns() + 1) * self.last.len()];
+        let (all, last) = sums.split_at_mut(self.all.columns() * self.last.len());
+        T::copy_rows(all, self.all.transposed());
+        last.copy_from_slice(self.last);
+        sums
     }
 }
 

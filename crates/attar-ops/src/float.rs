@@ -65,6 +65,11 @@ pub trait Float:
         triangle: Triangle,
         accumulate: bool,
     );
+    /// Copies a small matrix to rows without gaps, on this thread.
+    ///
+    /// # Panics
+    /// If `out` has not as many values.
+    fn copy_rows(out: &mut [Self], matrix: Matrix<'_, Self>);
     /// The square root.
     fn sqrt(self) -> Self;
     /// The absolute value.
@@ -108,6 +113,10 @@ impl Float for f32 {
         accumulate: bool,
     ) {
         small_product::small(out, left, right, triangle, accumulate);
+    }
+
+    fn copy_rows(out: &mut [Self], matrix: Matrix<'_, Self>) {
+        small_product::copy(out, matrix);
     }
 
     #[inline(always)]
@@ -183,6 +192,10 @@ impl Float for f64 {
         accumulate: bool,
     ) {
         small_product::small(out, left, right, triangle, accumulate);
+    }
+
+    fn copy_rows(out: &mut [Self], matrix: Matrix<'_, Self>) {
+        small_product::copy(out, matrix);
     }
 
     #[inline(always)]

@@ -65,7 +65,9 @@ pub(crate) fn small<T: Near>(
         Arch::new().dispatch(Product { out, left, right, triangle, accumulate });
     } else {
         T::with_scratch(|scratch| {
-            let right = row_major(right, scratch);
+            scratch.resize(right.rows() * right.columns());
+            copy(&mut scratch[..], right);
+            let right = Matrix::row_major(scratch, right.columns());
             Arch::new().dispatch(Product { out, left, right, triangle, accumulate });
         });
     }
@@ -83,13 +85,13 @@ impl<T: Lanes> WithSimd for Count<T> {
     }
 }
 
-/// The same values, row-major.
-fn row_major<'a, T: Near>(matrix: Matrix<'_, T>, out: &'a mut Scratch<T>) -> Matrix<'a, T> {
+/// Copies the matrix to rows without gaps.
+pub(crate) fn copy<T: Near>(out: &mut [T], matrix: Matrix<'_, T>) {
     let (rows, columns) = (matrix.rows(), matrix.columns());
-    out.resize(rows * columns);
+    assert_eq!(out.len(), rows * columns, "values of the copy");
     let squares = if matrix.row_stride() == 1 { [rows, columns].map(|count| count - count % SQUARE) } else { [0, 0] };
     vectorised(
-        &mut out[..],
+        &mut *out,
         #[inline(always)]
         |out: &mut [T]| {
             for row in (0..squares[0]).step_by(SQUARE) {
@@ -115,7 +117,6 @@ fn row_major<'a, T: Near>(matrix: Matrix<'_, T>, out: &'a mut Scratch<T>) -> Mat
             out[row * columns + column] = matrix.at(row, column);
         }
     }
-    Matrix::row_major(out, columns)
 }
 
 struct Product<'a, T> {
@@ -132,6 +133,8 @@ impl<T: Lanes> WithSimd for Product<'_, T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
+        let whole = self.right.columns().is_multiple_of(T::count::<S>()) && self.right.column_stride() == 1;
+        assert!(whole, "rows of the right factor that are whole vectors");
         assert_eq!(self.left.columns(), self.right.rows(), "columns of the left factor for rows of the right one");
         assert_eq!(
             [self.out.rows(), self.out.columns()],
