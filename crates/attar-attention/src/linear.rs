@@ -21,7 +21,7 @@ use crate::features::{Columns, Features, Room as FeatureRoom};
 use crate::kernel::{Kernel, Link, RowScale};
 use crate::map;
 use crate::shape::{Group, Inputs, Shape, parts};
-use crate::tile::{TILE, add_product, key_shift, mask, pieces, scores};
+use crate::tile::{TILE, add_product, key_shift, mask, pieces, product};
 
 /// The features that the sums are made of.
 pub(crate) fn features<T>(kernel: &Kernel<T>) -> Result<&Features<T>, Error> {
@@ -337,7 +337,9 @@ impl<'a, T: Float> Side<'a, T> {
     fn weights(&self, head: usize, queries: &Range<usize>, keys: &Keys<'_, T>, prepared: &[T], out: &mut Scratch<T>) {
         let [query_rows, key_rows] = self.score_rows(head, queries, prepared, keys);
         let seen = self.group.visible_of(&keys.places, queries.start);
-        scores(out, query_rows, key_rows, key_rows.len() / keys.places.len(), Triangle::Result(seen));
+        let width = key_rows.len() / keys.places.len();
+        let [query_rows, key_rows] = [query_rows, key_rows].map(|rows| Matrix::row_major(rows, width));
+        product(out, query_rows, key_rows.transposed(), Triangle::Result(seen));
         self.kernel.link.apply(out);
         mask(out, &self.group, queries, &keys.places, T::ZERO);
     }

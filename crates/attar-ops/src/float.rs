@@ -53,7 +53,7 @@ pub trait Float:
     fn add_product(out: MatrixMut<'_, Self>, left: Matrix<'_, Self>, right: Matrix<'_, Self>) {
         product::full(out, left, right, true);
     }
-    /// `out = left right`, or `out += left right`, in full precision on this thread, for a right factor of some 16 KB:
+    /// `out = left right`, or `out += left right`, in full precision on this thread, for a right factor of some 32 KB:
     /// the larger ones are packed first, which takes longer than the product of small ones.
     ///
     /// # Panics

@@ -16,7 +16,7 @@ use crate::product::full;
 use crate::{Lanes, Matrix, MatrixMut, Scratch, vectorised};
 
 /// Bytes of the right factor up to which it stays near while the rows of the left one pass.
-const NEAR: usize = 1 << 14;
+const NEAR: usize = 1 << 15;
 /// Rows of the result whose sums are in registers together.
 const TALL: usize = 4;
 /// Vectors of each of them, on machines of 32 registers and of fewer.

@@ -288,12 +288,15 @@ impl<T: Float> Side<'_, T> {
     ) {
         let rows = self.all_rows(head, queries);
         let [query_features, key_features] = self.score_rows(head, queries, prepared, keys);
+        let columns = |rows, width| Matrix::row_major(rows, width).transposed();
         let block = Block {
             queries: queries.clone(),
             keys: keys.places.clone(),
             head,
             query_features,
             key_features,
+            key_columns: columns(key_features, self.kernel.scores.width(self.kernel.dim)),
+            value_columns: columns(self.group.value_rows(&keys.places), self.columns() - 1),
             of_output: self.of_output_rows(&rows),
             scales: &self.scales[rows],
             of_values: true,
