@@ -17,8 +17,8 @@ use crate::{Lanes, Matrix, MatrixMut, Scratch, vectorised};
 
 /// Bytes of the right factor up to which it stays near while the rows of the left one pass.
 const NEAR: usize = 1 << 15;
-/// Rows of the result whose sums are in registers together.
-const TALL: usize = 4;
+/// Rows of the result whose sums are in registers together, the second where eight are left.
+const TALL: [usize; 2] = [6, 4];
 /// Vectors of each of them, on machines of 32 registers and of fewer.
 const WIDE: [usize; 2] = [4, 2];
 /// Rows and columns that change places together.
@@ -145,9 +145,10 @@ impl<T: Lanes> WithSimd for Product<'_, T> {
         let narrow = S::REGISTER_COUNT >= 32 && self.right.columns() <= WIDE[1] * T::count::<S>();
         while row < rows {
             row += match rows - row {
-                // Sums that wait for each other are as many in narrow results.
-                rows if narrow && rows >= 2 * TALL => self.rows::<S, { 2 * TALL }>(simd, row),
-                TALL.. => self.rows::<S, TALL>(simd, row),
+                // Narrow results have room for more rows.
+                rows if narrow && rows >= 2 * TALL[1] => self.rows::<S, { 2 * TALL[1] }>(simd, row),
+                rows if rows >= TALL[0] && rows != 2 * TALL[1] => self.rows::<S, { TALL[0] }>(simd, row),
+                rows if rows >= TALL[1] => self.rows::<S, { TALL[1] }>(simd, row),
                 _ => self.rows::<S, 1>(simd, row),
             };
         }
