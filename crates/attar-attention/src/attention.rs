@@ -53,6 +53,8 @@ pub struct Forward<T> {
     pub(crate) chosen: Vec<u32>,
     /// Of hard attention that learns: the softmax's output.
     pub(crate) soft: Vec<T>,
+    /// Of the linear form: each group's sums of keys, at the start of every stretch.
+    pub(crate) sums: Vec<Vec<T>>,
 }
 
 /// The gradients, laid out as what they belong to.
@@ -186,11 +188,12 @@ impl<T: Float> Forward<T> {
             form: Form::Tiled,
             chosen: vec![NO_KEY; if hard { shape.rows() } else { 0 }],
             soft: zeros(if learns { shape.outputs() } else { 0 }),
+            sums: Vec::new(),
         }
     }
 
-    pub(crate) fn of_linear(output: Vec<T>, normaliser: Vec<T>) -> Self {
-        Self { output, normaliser, form: Form::Linear, chosen: Vec::new(), soft: Vec::new() }
+    pub(crate) fn of_linear(output: Vec<T>, normaliser: Vec<T>, sums: Vec<Vec<T>>) -> Self {
+        Self { output, normaliser, form: Form::Linear, chosen: Vec::new(), soft: Vec::new(), sums }
     }
 
     fn of_naive(output: naive::Output) -> Self {
@@ -201,6 +204,7 @@ impl<T: Float> Forward<T> {
             form: Form::Naive,
             chosen: output.chosen.into_iter().map(key).collect(),
             soft: rounded(output.soft),
+            sums: Vec::new(),
         }
     }
 

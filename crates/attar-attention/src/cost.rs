@@ -142,12 +142,13 @@ impl Work {
     fn linear(&self) -> [f64; 2] {
         let segments = self.segments();
         // A causal sequence in one piece makes its sums as it goes; of several, all but one make them before as well.
-        let sums = if self.causal { 2.0 - 1.0 / segments } else { 1.0 };
+        // The way back begins with some that were kept, and goes on from there if it is causal.
+        let [sums, again] = if self.causal { [2.0 - 1.0 / segments, 1.0] } else { [1.0, 0.0] };
         let columns = self.value_dim + 1.0;
-        let of_keys = (2.0 * sums + 1.0) * columns + self.value_dim;
+        let of_keys = (sums + again + 1.0) * columns + self.value_dim;
         let of_queries = (sums + 2.0) * columns;
         let products = 2.0 * self.features * (self.key_rows * of_keys + self.query_rows * of_queries);
-        let features = self.features * (self.key_rows * (2.0 * sums + 2.0) + self.query_rows * (sums + 3.0));
+        let features = self.features * (self.key_rows * (sums + again + 2.0) + self.query_rows * (sums + 3.0));
         let projections = if self.projects { 2.0 * features * self.dim } else { 0.0 };
         let within = 2.0 * self.chunk_pairs * (4.0 * self.score_width + 3.0 * self.value_dim);
         [products + projections + within, features + 2.0 * self.chunk_pairs]

@@ -1,9 +1,10 @@
 //! The features that the sums of the linear form are made of: what becomes of them, without all of them at once.
 
-use attar_ops::{Float, Matrix, MatrixMut, Precision, Scratch, add_product_with_vector};
+use attar_ops::{Float, Matrix, MatrixMut, Scratch, Triangle, add_product_with_vector, vectorised};
 
 use crate::map::{Map, Side};
 use crate::symmetric;
+use crate::tile::TILE;
 
 /// About how many of the symmetric features there are at a time: with 128 rows they fit the second cache beside all
 /// else.
@@ -24,7 +25,38 @@ pub(crate) enum Features<T> {
 pub(crate) struct Room<T> {
     block: Scratch<T>,
     of_lifted: Scratch<T>,
-    column: Vec<T>,
+}
+
+/// A matrix whose last column lies apart: within it would cost a product as much as a whole vector of them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Columns<'a, T> {
+    /// All columns but the last.
+    pub(crate) all: Matrix<'a, T>,
+    /// The last.
+    pub(crate) last: &'a [T],
+}
+
+impl<'a, T: Float> Columns<'a, T> {
+    /// Sums `[features, columns]` in one array, the last column after all others.
+    pub(crate) fn of_sums(sums: &'a [T], columns: usize) -> Self {
+        let (all, last) = sums.split_at(sums.len() / columns * (columns - 1));
+        Self { all: Matrix::row_major(all, columns - 1), last }
+    }
+
+    /// Such sums whose columns, all but the last, lie without gaps.
+    fn of_sums_across(sums: &'a [T], columns: usize) -> Self {
+        let (all, last) = sums.split_at(sums.len() / columns * (columns - 1));
+        Self { all: Matrix::row_major(all, last.len()).transposed(), last }
+    }
+
+    /// Copied for [`Self::of_sums_across`].
+    fn across(&self) -> Vec<T> {
+        let mut sums = vec![T::ZERO; (self.all.columns() + 1) * self.last.len()];
+        let (all, last) = sums.split_at_mut(self.all.columns() * self.last.len());
+        T::copy_rows(all, self.all.transposed());
+        last.copy_from_slice(self.last);
+        sums
+    }
 }
 
 impl<T: Float> Features<T> {
@@ -45,6 +77,22 @@ impl<T: Float> Features<T> {
                 out
             }
         }
+    }
+
+    /// What [`Self::prepare`] made of the rows.
+    pub(crate) fn prepared<'a>(&self, rows: &'a [T], out: &'a Scratch<T>) -> &'a [T] {
+        if matches!(self, Self::Mapped(Map::Identity)) { rows } else { out }
+    }
+
+    /// Whether prepared rows are worth keeping for a while: symmetric features themselves are made again anyway.
+    pub(crate) fn keeps_rows(&self) -> bool {
+        matches!(self, Self::Mapped(_))
+    }
+
+    /// Places of a sequence after which sums are kept: as long as they are about as large as what belongs to these, and
+    /// that fits the second cache. Symmetric ones are much larger.
+    pub(crate) fn stretch(&self) -> usize {
+        if self.keeps_rows() { 4 * TILE } else { usize::MAX }
     }
 
     /// Calls `work` on the features `[rows, some]` of prepared rows, and on the place of the first of them.
@@ -68,43 +116,70 @@ impl<T: Float> Features<T> {
         }
     }
 
-    /// `out += features sums` for all columns of the sums but the last, and `of_last` for that, unless it is empty.
+    /// `out += features sums`, and `of_last` the same of the last column, unless it is empty.
     pub(crate) fn add_times_sums(
         &self,
         prepared: &[T],
-        sums: Matrix<'_, T>,
+        sums: Columns<'_, T>,
         [out, of_last]: [&mut [T]; 2],
         room: &mut Room<T>,
     ) {
-        let columns = sums.columns() - 1;
-        let (rows, column) = (out.len() / columns, &mut room.column);
+        let columns = sums.all.columns();
+        let rows = out.len() / columns;
         self.each_block(prepared, rows, &mut room.block, |features, first| {
-            let sums = sums.some_rows(first, features.columns());
-            T::add_product(MatrixMut::row_major(&mut *out, columns), features, sums.some_columns(0, columns));
+            let count = features.columns();
+            T::small_product(
+                MatrixMut::row_major(out, columns),
+                features,
+                sums.all.some_rows(first, count),
+                Triangle::None,
+                true,
+            );
             if !of_last.is_empty() {
-                column.clear();
-                column.extend(last_column(sums));
-                add_product_with_vector(of_last, features, column);
+                add_product_with_vector(of_last, features, &sums.last[first..][..count]);
             }
         });
     }
 
-    /// `sums += features^T values`
-    pub(crate) fn add_to_sums(&self, prepared: &[T], values: Matrix<'_, T>, sums: &mut [T], room: &mut Room<T>) {
-        // The last column by itself: it would cost the product as much as a whole vector of them.
-        let columns = values.columns() - 1;
-        let last: Vec<T> = last_column(values).collect();
-        let column = &mut room.column;
-        self.each_block(prepared, values.rows(), &mut room.block, |features, first| {
+    /// `sums += features^T values`, which lie as in [`Columns::of_sums`].
+    pub(crate) fn add_to_sums(&self, prepared: &[T], values: Columns<'_, T>, sums: &mut [T], room: &mut Room<T>) {
+        let columns = values.all.columns();
+        let (all, last) = sums.split_at_mut(sums.len() / (columns + 1) * columns);
+        self.each_block(prepared, values.all.rows(), &mut room.block, |features, first| {
             let features = features.transposed();
-            let sums = &mut sums[first * (columns + 1)..][..features.rows() * (columns + 1)];
-            let all_but_last = [features.rows(), columns];
-            let mut all = MatrixMut::row_major(&mut *sums, columns + 1);
-            T::add_product(all.part([0, 0], all_but_last), features, values.some_columns(0, columns));
-            column.clear();
-            column.resize(features.rows(), T::ZERO);
-            add_product_with_vector(column, features, &last);
-            sums.chunks_exact_mut(columns + 1).zip(&*column).for_each(|(sums, &value)| sums[columns] += value);
+            let all = &mut all[first * columns..][..features.rows() * columns];
+            T::small_product(MatrixMut::row_major(all, columns), features, values.all, Triangle::None, true);
+            add_product_with_vector(&mut last[first..][..features.rows()], features, values.last);
+        });
+    }
+
+    /// Sums as [`Self::add_gradient`] reads them without moving a value: those of a map, which are small, lie across.
+    pub(crate) fn sums_for_gradient(&self, sums: Columns<'_, T>) -> Vec<T> {
+        if self.keeps_rows() { sums.across() } else { [sums.all.values(), sums.last].concat() }
+    }
+
+    /// What [`Self::sums_for_gradient`] made.
+    pub(crate) fn columns_for_gradient<'a>(&self, sums: &'a [T], columns: usize) -> Columns<'a, T> {
+        if self.keeps_rows() { Columns::of_sums_across(sums, columns) } else { Columns::of_sums(sums, columns) }
+    }
+
+    /// [`Self::add_to_sums`] for what [`Self::sums_for_gradient`] made.
+    pub(crate) fn add_to_sums_for_gradient(
+        &self,
+        prepared: &[T],
+        values: Columns<'_, T>,
+        sums: &mut [T],
+        room: &mut Room<T>,
+    ) {
+        if !self.keeps_rows() {
+            return self.add_to_sums(prepared, values, sums, room);
+        }
+        let columns = values.all.columns();
+        let (all, last) = sums.split_at_mut(sums.len() / (columns + 1) * columns);
+        self.each_block(prepared, values.all.rows(), &mut room.block, |features, _| {
+            let all = MatrixMut::row_major(all, features.columns());
+            T::small_product(all, values.all.transposed(), features, Triangle::None, true);
+            add_product_with_vector(last, features.transposed(), values.last);
         });
     }
 
@@ -112,21 +187,22 @@ impl<T: Float> Features<T> {
     pub(crate) fn add_gradient(
         &self,
         [rows, prepared]: [&[T]; 2],
-        values: Matrix<'_, T>,
-        sums: Matrix<'_, T>,
+        values: Columns<'_, T>,
+        sums: Columns<'_, T>,
         of_rows: &mut [T],
         room: &mut Room<T>,
     ) {
-        let count = values.rows();
+        let count = values.all.rows();
         if count == 0 {
             return;
         }
         let dim = rows.len() / count;
         match self {
             Self::Mapped(map) => {
-                room.block.resize(count * sums.rows());
-                let out = MatrixMut::row_major(&mut room.block, sums.rows());
-                T::product(Precision::Full, out, values, sums.transposed());
+                room.block.resize(count * sums.last.len());
+                set_products(&mut room.block, values.last, sums.last);
+                let out = MatrixMut::row_major(&mut room.block, sums.last.len());
+                T::small_product(out, values.all, sums.all.transposed(), Triangle::None, true);
                 map.add_gradient(rows, dim, prepared, &room.block, of_rows);
             }
             Self::Symmetric { root, .. } => {
@@ -135,8 +211,15 @@ impl<T: Float> Features<T> {
                 for firsts in symmetric::blocks(lifted, BLOCK) {
                     let [first, end] = [firsts.start, firsts.end].map(|first| symmetric::start(lifted, first));
                     room.block.resize((end - first) * count);
+                    set_products(&mut room.block, &sums.last[first..end], values.last);
                     let out = MatrixMut::row_major(&mut room.block, count);
-                    T::product(Precision::Full, out, sums.some_rows(first, end - first), values.transposed());
+                    T::small_product(
+                        out,
+                        sums.all.some_rows(first, end - first),
+                        values.all.transposed(),
+                        Triangle::None,
+                        true,
+                    );
                     symmetric::add_gradient(prepared, count, &firsts, &room.block, &mut room.of_lifted);
                 }
                 symmetric::lower(&room.of_lifted, dim, *root, of_rows);
@@ -145,8 +228,17 @@ impl<T: Float> Features<T> {
     }
 }
 
-fn last_column<T: Copy>(matrix: Matrix<'_, T>) -> impl Iterator<Item = T> {
-    matrix.values().iter().copied().skip(matrix.columns() - 1).step_by(matrix.row_stride()).take(matrix.rows())
+/// The products of each pair of two vectors' values, as rows.
+fn set_products<T: Float>(out: &mut [T], left: &[T], right: &[T]) {
+    vectorised(
+        out,
+        #[inline(always)]
+        |out: &mut [T]| {
+            for (out, &left) in out.chunks_exact_mut(right.len()).zip(left) {
+                out.iter_mut().zip(right).for_each(|(out, &right)| *out = left * right);
+            }
+        },
+    );
 }
 
 fn lifted<T: Float>(dim: usize, shift: T) -> usize {

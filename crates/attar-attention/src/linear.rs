@@ -3,25 +3,25 @@
 //! With features `phi`, the output is `phi(q) S` with `S = sum_j phi(k_j) (v_j, 1)`, and its last column the
 //! denominator (Katharopoulos et al. 2020, eq. 4 and 6). Causal attention goes through its sequence by chunks: earlier
 //! ones through `S`, within a chunk pair by pair through the similarity itself. No features outlive their chunk.
-//! The gradients go through the same sums again, and through `R = sum_i phi(q_i) g_i` from the end, where `g_i` is the
-//! gradient by numerator and denominator.
+//! The gradients go through the same sums again, from a few that were kept, and through `R = sum_i phi(q_i) g_i` from the
+//! end, where `g_i` is the gradient by numerator and denominator.
 
 mod backward;
 
 use std::ops::Range;
 
-use attar_ops::{Float, Matrix, Scratch, Unwritten, UnwrittenPart, sum, vectorised};
+use attar_ops::{Float, Matrix, Scratch, Triangle, Unwritten, UnwrittenPart, sum, vectorised};
 use rayon::prelude::*;
 
 pub(crate) use self::backward::backward;
 use crate::Error;
 use crate::attention::{Attention, Forward};
 use crate::denominator::Bounds;
-use crate::features::{Features, Room as FeatureRoom};
+use crate::features::{Columns, Features, Room as FeatureRoom};
 use crate::kernel::{Kernel, Link, RowScale};
 use crate::map;
 use crate::shape::{Group, Inputs, Shape, parts};
-use crate::tile::{TILE, add_product, key_shift, mask, pieces, scores};
+use crate::tile::{TILE, add_product, key_shift, mask, pieces, product};
 
 /// The features that the sums are made of.
 pub(crate) fn features<T>(kernel: &Kernel<T>) -> Result<&Features<T>, Error> {
@@ -35,21 +35,27 @@ pub(crate) fn forward<T: Float>(attention: &Attention, inputs: &Inputs<'_, T>) -
     let features = features(&kernel)?;
     let (mut output, mut normaliser) = (Unwritten::new(shape.outputs()), vec![T::ZERO; shape.rows()]);
     let line = Line::new(shape);
-    let queries = line.cut(Line::queries);
+    let queries: Vec<_> = line.segments.iter().map(|times| line.queries(times)).collect();
     let outputs = parts(output.all(), shape.groups(), shape.group(), &queries, shape.value_dim);
     let normalisers = parts(&mut normaliser[..], shape.groups(), shape.group(), &queries, 1);
     let groups = by_group(outputs.into_iter().zip(normalisers), queries.len());
     // One group after the other as far as there are threads, so that its rows stay near.
-    groups.into_par_iter().enumerate().for_each(|(index, rows)| {
+    let groups = groups.into_par_iter().enumerate().map(|(index, rows)| {
         let side = Side::of_group(&kernel, features, inputs.group(index, attention.causal), &line);
-        let starts = side.starts(Side::sum_of_keys);
-        rows.into_par_iter().zip(starts).zip(&line.segments).for_each(|(((outputs, normalisers), mut sums), times)| {
-            let rows = outputs.into_iter().map(UnwrittenPart::zeros).zip(normalisers).collect();
-            // The last segment's sums are nobody's start.
-            side.forward(times, &mut sums, rows, times.end < line.end);
+        let segments = rows.into_par_iter().zip(side.starts(Side::sum_of_keys)).zip(&line.segments);
+        let sums = segments.flat_map_iter(|(((outputs, normalisers), mut sums), times)| {
+            let (mut kept, mut rows) = (Vec::new(), outputs.into_iter().zip(normalisers).collect());
+            for times in stretches(times, attention.causal, features) {
+                kept.extend_from_slice(&sums);
+                // The last segment's sums are nobody's start.
+                side.forward(&times, &mut sums, &mut rows, times.end < line.end);
+            }
+            kept
         });
+        sums.collect()
     });
-    Ok(Forward::of_linear(output.into_values(), normaliser))
+    let sums = groups.collect();
+    Ok(Forward::of_linear(output.into_values(), normaliser, sums))
 }
 
 /// The parts of each group together, of so many segments.
@@ -87,11 +93,6 @@ impl Line {
         Self { shape, end, segments: std::iter::once(0..end).collect() }
     }
 
-    /// Each segment's queries or keys.
-    fn cut(&self, range: fn(&Self, &Range<usize>) -> Range<usize>) -> Vec<Range<usize>> {
-        self.segments.iter().map(|times| range(self, times)).collect()
-    }
-
     fn queries(&self, times: &Range<usize>) -> Range<usize> {
         let before = self.end - self.shape.queries;
         times.start.saturating_sub(before)..times.end.saturating_sub(before)
@@ -127,6 +128,21 @@ pub(crate) struct Side<'a, T> {
     of_output: &'a [T],
 }
 
+/// Parts of a segment that begin where their sums are kept; one where those are the same everywhere.
+fn stretches<T: Float>(
+    times: &Range<usize>,
+    causal: bool,
+    features: &Features<T>,
+) -> impl DoubleEndedIterator<Item = Range<usize>> + use<T> {
+    cut(times.clone(), if causal { features.stretch() } else { usize::MAX })
+}
+
+/// A range in parts of `size`, the last of what is left.
+fn cut(Range { start, end }: Range<usize>, size: usize) -> impl DoubleEndedIterator<Item = Range<usize>> + use<> {
+    let size = size.min(end - start).max(1);
+    (0..(end - start).div_ceil(size)).map(move |at| start + at * size..(start + (at + 1) * size).min(end))
+}
+
 fn sums_before<T: Float>(totals: &[Vec<T>]) -> Vec<Vec<T>> {
     let mut sum = vec![T::ZERO; totals.first().map_or(0, Vec::len)];
     let mut starts = Vec::with_capacity(totals.len());
@@ -151,7 +167,6 @@ fn add<T: Float>(sums: &mut [T], values: &[T]) {
 #[derive(Default)]
 struct Room<T> {
     queries: Scratch<T>,
-    rows: Scratch<T>,
     weights: Scratch<T>,
     features: FeatureRoom<T>,
 }
@@ -161,6 +176,7 @@ struct Room<T> {
 struct KeyRoom<T> {
     features: Scratch<T>,
     values: Scratch<T>,
+    ones: Scratch<T>,
 }
 
 /// The keys of a chunk.
@@ -168,8 +184,8 @@ struct Keys<'r, T> {
     places: Range<usize>,
     /// What their features are made from.
     prepared: &'r [T],
-    /// `[keys, value_dim + 1]`: the values and a one; zeros where the key is hidden.
-    values: Matrix<'r, T>,
+    /// The values and a one; zeros where the key is hidden.
+    values: Columns<'r, T>,
 }
 
 impl<'a, T: Float> Side<'a, T> {
@@ -211,16 +227,22 @@ impl<'a, T: Float> Side<'a, T> {
     }
 
     fn chunks(&self, times: &Range<usize>) -> impl DoubleEndedIterator<Item = Range<usize>> + use<T> {
-        let (Range { start, end }, size) =
-            (times.clone(), chunk(self.group.causal, self.features.width(self.kernel.dim)));
-        (0..(end - start).div_ceil(size)).map(move |at| start + at * size..(start + (at + 1) * size).min(end))
+        cut(times.clone(), chunk(self.group.causal, self.features.width(self.kernel.dim)))
     }
 
     fn keys<'r>(&'r self, places: &Range<usize>, room: &'r mut KeyRoom<T>) -> Keys<'r, T> {
-        self.values_with_ones(places, &mut room.values);
         let (rows, side) = (self.group.key_rows(places), map::Side::Key { shift: self.key_shift });
-        let prepared = self.features.prepare(rows, self.kernel.dim, side, &mut room.features);
-        Keys { places: places.clone(), prepared, values: Matrix::row_major(&room.values, self.columns()) }
+        self.features.prepare(rows, self.kernel.dim, side, &mut room.features);
+        self.set_values(places, &mut room.values, &mut room.ones);
+        self.keys_again(places, room)
+    }
+
+    /// What [`Self::keys`] left in the room.
+    fn keys_again<'r>(&'r self, places: &Range<usize>, room: &'r KeyRoom<T>) -> Keys<'r, T> {
+        let prepared = self.features.prepared(self.group.key_rows(places), &room.features);
+        let values = if room.values.is_empty() { self.group.value_rows(places) } else { &room.values };
+        let values = Columns { all: Matrix::row_major(values, self.columns() - 1), last: &room.ones };
+        Keys { places: places.clone(), prepared, values }
     }
 
     /// What the features of some queries are made from.
@@ -237,22 +259,24 @@ impl<'a, T: Float> Side<'a, T> {
         sums
     }
 
-    /// `[keys, value_dim + 1]`: the values and a one; zeros where the key is hidden.
-    fn values_with_ones(&self, keys: &Range<usize>, out: &mut Scratch<T>) {
-        let width = self.columns() - 1;
-        out.resize(keys.len() * (width + 1));
-        let rows = out.chunks_exact_mut(width + 1).zip(self.group.value_rows(keys).chunks_exact(width));
-        for (key, (row, values)) in keys.clone().zip(rows) {
-            if self.group.is_hidden(key) {
-                row.fill(T::ZERO);
-            } else {
-                row[..width].copy_from_slice(values);
-                row[width] = T::ONE;
-            }
+    /// Ones, and values if not all of them are what they were: zeros where the key is hidden.
+    fn set_values(&self, keys: &Range<usize>, values: &mut Scratch<T>, ones: &mut Scratch<T>) {
+        ones.resize(keys.len());
+        ones.fill(T::ONE);
+        let hidden = self.group.hidden_of(keys).unwrap_or(&[]);
+        let (rows, width) = (self.group.value_rows(keys), self.columns() - 1);
+        values.resize(if hidden.contains(&true) { rows.len() } else { 0 });
+        if values.is_empty() {
+            return;
+        }
+        values.copy_from_slice(rows);
+        for (key, _) in hidden.iter().enumerate().filter(|(_, hidden)| **hidden) {
+            values[key * width..][..width].fill(T::ZERO);
+            ones[key] = T::ZERO;
         }
     }
 
-    /// Makes of zeros the outputs of a segment's queries, for each head of the group, with their denominators.
+    /// Writes the outputs of a segment's queries, for each head of the group, with their denominators.
     ///
     /// `sums` are those that the first chunk starts from; causal attention leaves in them those after the last, unless
     /// nobody wants them.
@@ -260,18 +284,17 @@ impl<'a, T: Float> Side<'a, T> {
         &self,
         times: &Range<usize>,
         sums: &mut [T],
-        mut heads: Vec<(&mut [T], &mut [T])>,
+        heads: &mut Vec<(UnwrittenPart<'_, T>, &mut [T])>,
         keep: bool,
     ) {
         let (mut key_room, mut room) = (KeyRoom::default(), Room::default());
-        let (first, width) = (self.line.queries(times).start, self.columns() - 1);
         for chunk in self.chunks(times) {
             let queries = self.line.queries(&chunk);
             let keys = self.group.causal.then(|| self.keys(&self.line.keys(&chunk), &mut key_room));
-            let (from, to) = (queries.start - first, queries.end - first);
             for (head, (output, normaliser)) in heads.iter_mut().enumerate() {
-                let (output, normaliser) = (&mut output[from * width..to * width], &mut normaliser[from..to]);
-                self.numerators(head, &queries, keys.as_ref(), sums, [output, normaliser], &mut room);
+                let output = output.take_zeros(queries.len() * (self.columns() - 1));
+                let normaliser = normaliser.split_off_mut(..queries.len()).unwrap_or(&mut []);
+                self.numerators(head, &queries, keys.as_ref(), sums, [&mut *output, &mut *normaliser], &mut room);
                 self.divide(head, queries.start, output, normaliser);
             }
             if let Some(keys) = keys.filter(|_| keep || chunk.end < times.end) {
@@ -291,12 +314,14 @@ impl<'a, T: Float> Side<'a, T> {
         room: &mut Room<T>,
     ) {
         let prepared = self.queries(head, queries, &mut room.queries);
-        let sums = Matrix::row_major(sums, self.columns());
+        let sums = Columns::of_sums(sums, self.columns());
         self.features.add_times_sums(prepared, sums, [&mut *output, &mut *denominators], &mut room.features);
         let Some(keys) = keys.filter(|keys| !keys.places.is_empty() && !queries.is_empty()) else { return };
         self.weights(head, queries, keys, prepared, &mut room.weights);
         let values = Matrix::row_major(self.group.value_rows(&keys.places), self.columns() - 1);
-        add_product(output, Matrix::row_major(&room.weights, keys.places.len()), values);
+        let weights = Matrix::row_major(&room.weights, keys.places.len());
+        let seen = self.group.visible_of(&keys.places, queries.start);
+        add_product(output, weights, values, Triangle::Left(seen));
         vectorised(
             denominators,
             #[inline(always)]
@@ -311,7 +336,10 @@ impl<'a, T: Float> Side<'a, T> {
     /// The weights of the pairs of a chunk.
     fn weights(&self, head: usize, queries: &Range<usize>, keys: &Keys<'_, T>, prepared: &[T], out: &mut Scratch<T>) {
         let [query_rows, key_rows] = self.score_rows(head, queries, prepared, keys);
-        scores(out, query_rows, key_rows, key_rows.len() / keys.places.len());
+        let seen = self.group.visible_of(&keys.places, queries.start);
+        let width = key_rows.len() / keys.places.len();
+        let [query_rows, key_rows] = [query_rows, key_rows].map(|rows| Matrix::row_major(rows, width));
+        product(out, query_rows, key_rows.transposed(), Triangle::Result(seen));
         self.kernel.link.apply(out);
         mask(out, &self.group, queries, &keys.places, T::ZERO);
     }

@@ -90,11 +90,22 @@ fn elu<T: Float>(x: T) -> T {
     above + below.exp_of_negative()
 }
 
+/// Values that are mapped together.
+const BLOCK: usize = 64;
+
 fn each<T: Float>(rows: &[T], out: &mut [T], map: impl Fn(T) -> T) {
     vectorised(
         out,
         #[inline(always)]
-        |out: &mut [T]| out.iter_mut().zip(rows).for_each(|(out, &x)| *out = map(x)),
+        |out: &mut [T]| {
+            // Some vectors side by side: one alone waits for itself from operation to operation.
+            let (blocks, rest) = out.as_chunks_mut::<BLOCK>();
+            let (block_rows, rest_rows) = rows.as_chunks::<BLOCK>();
+            for (out, rows) in blocks.iter_mut().zip(block_rows) {
+                *out = rows.map(&map);
+            }
+            rest.iter_mut().zip(rest_rows).for_each(|(out, &x)| *out = map(x));
+        },
     );
 }
 

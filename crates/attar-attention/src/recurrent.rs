@@ -1,6 +1,6 @@
 //! Token by token: a state of fixed size in, the same out.
 
-use attar_ops::Float;
+use attar_ops::{Float, Unwritten};
 use rayon::prelude::*;
 
 use crate::Error;
@@ -19,7 +19,7 @@ pub struct State<T> {
     attention: Attention,
     shape: Shape,
     kernel: Kernel<T>,
-    /// `[batch, key_heads, features, value_dim + 1]`: the sums over keys of features times value and one.
+    /// `[batch, key_heads]`: the sums over keys of features times value, `[features, value_dim]`, and of features.
     sums: Vec<Vec<T>>,
     /// `[batch, key_heads]`: the sums of the features' lengths.
     lengths: Vec<f64>,
@@ -58,8 +58,8 @@ impl<T: Float> State<T> {
         }
         let shape = tokens.shape;
         let (kernel, map, line) = (&self.kernel, features(&self.kernel)?, Line::whole(shape));
-        let (mut output, mut normaliser) = (vec![T::ZERO; shape.outputs()], vec![T::ZERO; shape.rows()]);
-        let outputs = parts(&mut output[..], shape.groups(), shape.group(), &line.segments, shape.value_dim);
+        let (mut output, mut normaliser) = (Unwritten::new(shape.outputs()), vec![T::ZERO; shape.rows()]);
+        let outputs = parts(output.all(), shape.groups(), shape.group(), &line.segments, shape.value_dim);
         let normalisers = parts(&mut normaliser[..], shape.groups(), shape.group(), &line.segments, 1);
         let state = self.sums.par_iter_mut().zip(&mut self.lengths).zip(&mut self.shifts);
         let heads = outputs.into_par_iter().zip(normalisers);
@@ -69,10 +69,10 @@ impl<T: Float> State<T> {
             rescale(sums, *shift, now);
             *shift = now;
             let side = Side::new(kernel, map, group, Bounds::new(kernel, group, *length), now, &line);
-            side.forward(&line.segments[0], sums, outputs.into_iter().zip(normalisers).collect(), true);
+            side.forward(&line.segments[0], sums, &mut outputs.into_iter().zip(normalisers).collect(), true);
             *length = side.bounds.total();
         });
-        Ok(output)
+        Ok(output.into_values())
     }
 }
 

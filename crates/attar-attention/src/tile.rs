@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use attar_ops::{Float, Matrix, MatrixMut, Precision, Scratch};
+use attar_ops::{Float, Matrix, MatrixMut, Scratch, Triangle};
 
 use crate::kernel::{Kernel, RowScale};
 use crate::map::{Map, Side};
@@ -19,23 +19,22 @@ pub(crate) fn pieces(groups: usize, most: usize) -> usize {
     TASKS.div_ceil(groups.max(1)).clamp(1, most.max(1))
 }
 
-/// `left right^T` of row-major matrices of `width` columns.
-pub(crate) fn scores<T: Float>(out: &mut Scratch<T>, left: &[T], right: &[T], width: usize) {
-    let columns = right.len() / width;
-    out.resize(left.len() / width * columns);
-    let right = Matrix::row_major(right, width).transposed();
-    T::product(Precision::Full, MatrixMut::row_major(out, columns), Matrix::row_major(left, width), right);
-}
-
 /// `out = left right`
-pub(crate) fn product<T: Float>(out: &mut Scratch<T>, left: Matrix<'_, T>, right: Matrix<'_, T>) {
+pub(crate) fn product<T: Float>(out: &mut Scratch<T>, left: Matrix<'_, T>, right: Matrix<'_, T>, triangle: Triangle) {
     out.resize(left.rows() * right.columns());
-    T::product(Precision::Full, MatrixMut::row_major(out, right.columns()), left, right);
+    T::small_product(MatrixMut::row_major(out, right.columns()), left, right, triangle, false);
 }
 
 /// `out += left right`
-pub(crate) fn add_product<T: Float>(out: &mut [T], left: Matrix<'_, T>, right: Matrix<'_, T>) {
-    T::add_product(MatrixMut::row_major(out, right.columns()), left, right);
+pub(crate) fn add_product<T: Float>(out: &mut [T], left: Matrix<'_, T>, right: Matrix<'_, T>, triangle: Triangle) {
+    T::small_product(MatrixMut::row_major(out, right.columns()), left, right, triangle, true);
+}
+
+/// Rows as columns without gaps, as products read them: `[width, rows]`.
+pub(crate) fn columns<'a, T: Float>(rows: &[T], width: usize, out: &'a mut Scratch<T>) -> Matrix<'a, T> {
+    out.resize(rows.len());
+    T::copy_rows(out, Matrix::row_major(rows, width).transposed());
+    Matrix::row_major(out, rows.len() / width)
 }
 
 /// Writes `value` for every pair that does not see each other into a block `[queries, keys]`.
@@ -75,6 +74,10 @@ pub(crate) struct Block<'a, T> {
     pub(crate) head: usize,
     pub(crate) query_features: &'a [T],
     pub(crate) key_features: &'a [T],
+    /// The keys' features, `[width, keys]`.
+    pub(crate) key_columns: Matrix<'a, T>,
+    /// The keys' values, `[value_dim, keys]`.
+    pub(crate) value_columns: Matrix<'a, T>,
     /// Of the queries.
     pub(crate) of_output: &'a [T],
     /// Of the queries.
@@ -94,20 +97,23 @@ impl<T: Float> BlockGradient<T> {
     ) {
         let Block { queries, keys, query_features, key_features, of_output, .. } = block;
         let (width, value_dim) = (kernel.scores.width(kernel.dim), group.shape.value_dim);
-        scores(&mut self.weights, query_features, key_features, width);
-        scores(&mut self.of_scores, of_output, group.value_rows(keys), value_dim);
+        let seen = group.visible_of(keys, queries.start);
+        let (query_rows, of_output) =
+            (Matrix::row_major(query_features, width), Matrix::row_major(of_output, value_dim));
+        product(&mut self.weights, query_rows, block.key_columns, Triangle::Result(seen));
+        product(&mut self.of_scores, of_output, block.value_columns, Triangle::Result(seen));
         self.chain_to_scores(kernel, group, block);
         let weights = Matrix::row_major(&self.weights[..], keys.len());
         let of_scores = Matrix::row_major(&self.of_scores, keys.len());
         if block.of_values {
-            add_product(of_values, weights.transposed(), Matrix::row_major(of_output, value_dim));
+            add_product(of_values, weights.transposed(), of_output, Triangle::LeftColumns(seen));
         }
-        add_product(of_key_features, of_scores.transposed(), Matrix::row_major(query_features, width));
+        add_product(of_key_features, of_scores.transposed(), query_rows, Triangle::LeftColumns(seen));
         let key_features = Matrix::row_major(key_features, width);
         if matches!(kernel.scores, Map::Identity) {
-            add_product(of_queries, of_scores, key_features);
+            add_product(of_queries, of_scores, key_features, Triangle::Left(seen));
         } else {
-            product(&mut self.of_features, of_scores, key_features);
+            product(&mut self.of_features, of_scores, key_features, Triangle::Left(seen));
             let rows = group.query_rows(block.head, queries);
             kernel.scores.add_gradient(rows, kernel.dim, query_features, &self.of_features, of_queries);
         }

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use attar_ops::{Float, Matrix, Scratch, largest, replace_and_sum, sum, vectorised};
+use attar_ops::{Float, Matrix, Scratch, Triangle, largest, replace_and_sum, sum, vectorised};
 use rayon::prelude::*;
 
 use crate::attention::{Attention, Forward, Gradients};
@@ -13,11 +13,13 @@ use crate::denominator::Bounds;
 use crate::kernel::{Kernel, Link, RowScale};
 use crate::map::exp_or_zero;
 use crate::shape::{Group, Inputs, parts, ranges};
-use crate::tile::{Block, BlockGradient, TILE, add_product, key_shift, mask, of_keys, of_queries, pieces, scores};
+use crate::tile::{
+    Block, BlockGradient, TILE, add_product, columns, key_shift, mask, of_keys, of_queries, pieces, product,
+};
 use crate::{HardGradient, Similarity};
 
-/// Most keys of a block: twice as many as queries, so that the products are larger and less goes through memory.
-const KEYS: usize = 2 * TILE;
+/// Most keys of a block: as many as the products' right factor has room for in the nearest cache.
+const KEYS: usize = TILE;
 
 /// The output of a checked attention.
 pub(crate) fn forward<T: Float>(attention: &Attention, inputs: &Inputs<'_, T>) -> Forward<T> {
@@ -52,7 +54,8 @@ pub(crate) fn forward<T: Float>(attention: &Attention, inputs: &Inputs<'_, T>) -
 struct Prepared<'a, T> {
     group: Group<'a, T>,
     bounds: Bounds<'a, T>,
-    key_shift: T,
+    /// The features of each [`KEYS`] keys as [`columns`].
+    key_columns: Scratch<T>,
 }
 
 /// A block of one head's queries, and where its results go.
@@ -70,8 +73,23 @@ struct Rows<'a, T> {
 impl<'a, T: Float> Prepared<'a, T> {
     fn new(kernel: &'a Kernel<T>, attention: &Attention, inputs: &Inputs<'a, T>, index: usize) -> Self {
         let group = inputs.group(index, attention.causal);
-        let key_shift = key_shift(kernel, &group, T::from_f64(f64::NEG_INFINITY));
-        Self { group, bounds: Bounds::new(kernel, group, 0.0), key_shift }
+        let shift = key_shift(kernel, &group, T::from_f64(f64::NEG_INFINITY));
+        let width = kernel.scores.width(kernel.dim);
+        let (mut key_columns, mut of_key) = (Scratch::default(), Scratch::default());
+        key_columns.resize(group.shape.keys * width);
+        for keys in ranges(group.shape.keys, KEYS) {
+            let features = of_keys(&kernel.scores, group.key_rows(&keys), kernel.dim, shift, &mut of_key);
+            let columns = &mut key_columns[keys.start * width..keys.end * width];
+            T::copy_rows(columns, Matrix::row_major(features, width).transposed());
+        }
+        Self { group, bounds: Bounds::new(kernel, group, 0.0), key_columns }
+    }
+
+    /// The features of keys from the start of a block on, `[width, keys]`.
+    fn columns(&self, keys: &Range<usize>, width: usize) -> Matrix<'_, T> {
+        let end = self.group.shape.keys.min(keys.start + KEYS);
+        let block = &self.key_columns[keys.start * width..end * width];
+        Matrix::row_major(block, end - keys.start).some_columns(0, keys.len())
     }
 
     fn forward(&self, kernel: &Kernel<T>, rows: Rows<'_, T>) {
@@ -81,15 +99,13 @@ impl<'a, T: Float> Prepared<'a, T> {
         let mut best = vec![Best::default(); if hard { queries.len() } else { 0 }];
         let mut running = Running::new(queries.len(), kernel.link);
         let mean: &mut [T] = if hard { soft } else { &mut *output };
-        let (mut of_query, mut of_key, mut block) = (Scratch::default(), Scratch::default(), Scratch::default());
+        let (mut of_query, mut block) = (Scratch::default(), Scratch::default());
         let rows = self.group.query_rows(head, &queries);
-        let query_features = of_queries(&kernel.scores, rows, kernel.dim, &mut of_query);
         let width = kernel.scores.width(kernel.dim);
+        let query_features = Matrix::row_major(of_queries(&kernel.scores, rows, kernel.dim, &mut of_query), width);
         let seen = queries.end.checked_sub(1).map_or(0, |last| self.group.shape.visible(self.group.causal, last));
         for keys in ranges(seen, KEYS).into_iter().filter(|keys| !keys.is_empty()) {
-            let key_rows = self.group.key_rows(&keys);
-            let key_features = of_keys(&kernel.scores, key_rows, kernel.dim, self.key_shift, &mut of_key);
-            scores(&mut block, query_features, key_features, width);
+            product(&mut block, query_features, self.columns(&keys, width), Triangle::None);
             if hard || kernel.link.is_exp() {
                 mask(&mut block, &self.group, &queries, &keys, T::from_f64(f64::NEG_INFINITY));
             }
@@ -99,7 +115,7 @@ impl<'a, T: Float> Prepared<'a, T> {
             if averages {
                 running.weigh(&mut block, mean, &self.group, &queries, &keys);
                 let values = Matrix::row_major(self.group.value_rows(&keys), self.group.shape.value_dim);
-                add_product(mean, Matrix::row_major(&block, keys.len()), values);
+                add_product(mean, Matrix::row_major(&block, keys.len()), values, Triangle::None);
             }
         }
         if averages {
@@ -336,6 +352,9 @@ impl<T: Float> Segment<'_, T> {
         let key_rows = group.key_rows(keys);
         let key_features = of_keys(&kernel.scores, key_rows, kernel.dim, self.key_shift, &mut of_key);
         let width = kernel.scores.width(kernel.dim);
+        let (mut of_features, mut of_values_of_key) = (Scratch::default(), Scratch::default());
+        let key_columns = columns(key_features, width, &mut of_features);
+        let value_columns = columns(group.value_rows(keys), shape.value_dim, &mut of_values_of_key);
         of_key_features.clear(key_features.len());
         for at in 0..shape.group() * shape.queries.div_ceil(TILE) {
             let (head, block) = (at / shape.queries.div_ceil(TILE), at % shape.queries.div_ceil(TILE));
@@ -351,6 +370,8 @@ impl<T: Float> Segment<'_, T> {
                 keys: keys.start..keys.start + seen,
                 query_features: of_queries(&kernel.scores, query_rows, kernel.dim, of_query),
                 key_features: &key_features[..seen * width],
+                key_columns: key_columns.some_columns(0, seen),
+                value_columns: value_columns.some_columns(0, seen),
                 of_output: &self.of_output[rows.start * shape.value_dim..rows.end * shape.value_dim],
                 scales: &self.scales[rows.clone()],
                 of_values: self.chosen.is_empty(),

@@ -5,6 +5,7 @@ use std::iter::Sum;
 use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub, SubAssign};
 
 use crate::product::{self, Precision};
+use crate::small_product::{self, Triangle};
 use crate::{Matrix, MatrixMut, bf16};
 
 /// `f32` or `f64`.
@@ -52,6 +53,23 @@ pub trait Float:
     fn add_product(out: MatrixMut<'_, Self>, left: Matrix<'_, Self>, right: Matrix<'_, Self>) {
         product::full(out, left, right, true);
     }
+    /// `out = left right`, or `out += left right`, in full precision on this thread, for a right factor of some 32 KB:
+    /// the larger ones are packed first, which takes longer than the product of small ones.
+    ///
+    /// # Panics
+    /// If the shapes do not fit each other.
+    fn small_product(
+        out: MatrixMut<'_, Self>,
+        left: Matrix<'_, Self>,
+        right: Matrix<'_, Self>,
+        triangle: Triangle,
+        accumulate: bool,
+    );
+    /// Copies a small matrix to rows without gaps, on this thread.
+    ///
+    /// # Panics
+    /// If `out` has not as many values.
+    fn copy_rows(out: &mut [Self], matrix: Matrix<'_, Self>);
     /// The square root.
     fn sqrt(self) -> Self;
     /// The absolute value.
@@ -85,6 +103,20 @@ impl Float for f32 {
             Precision::Full => product::full(out, left, right, false),
             Precision::Bf16 => bf16::product(out, left, right, false),
         }
+    }
+
+    fn small_product(
+        out: MatrixMut<'_, Self>,
+        left: Matrix<'_, Self>,
+        right: Matrix<'_, Self>,
+        triangle: Triangle,
+        accumulate: bool,
+    ) {
+        small_product::small(out, left, right, triangle, accumulate);
+    }
+
+    fn copy_rows(out: &mut [Self], matrix: Matrix<'_, Self>) {
+        small_product::copy(out, matrix);
     }
 
     #[inline(always)]
@@ -150,6 +182,20 @@ impl Float for f64 {
 
     fn product(_: Precision, out: MatrixMut<'_, Self>, left: Matrix<'_, Self>, right: Matrix<'_, Self>) {
         product::full(out, left, right, false);
+    }
+
+    fn small_product(
+        out: MatrixMut<'_, Self>,
+        left: Matrix<'_, Self>,
+        right: Matrix<'_, Self>,
+        triangle: Triangle,
+        accumulate: bool,
+    ) {
+        small_product::small(out, left, right, triangle, accumulate);
+    }
+
+    fn copy_rows(out: &mut [Self], matrix: Matrix<'_, Self>) {
+        small_product::copy(out, matrix);
     }
 
     #[inline(always)]

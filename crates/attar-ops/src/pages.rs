@@ -83,6 +83,16 @@ impl<'a, T: Float> UnwrittenPart<'a, T> {
         (Self { places: first, written: self.written }, Self { places: rest, written: self.written })
     }
 
+    /// The first `count` places as zeros, which are no longer its own.
+    ///
+    /// # Panics
+    /// If there are fewer.
+    pub fn take_zeros(&mut self, count: usize) -> &'a mut [T] {
+        let (first, rest) = std::mem::take(&mut self.places).split_at_mut(count);
+        self.places = rest;
+        Self { places: first, written: self.written }.zeros()
+    }
+
     /// Its places as zeros.
     pub fn zeros(self) -> &'a mut [T] {
         self.places.fill(MaybeUninit::new(T::ZERO));

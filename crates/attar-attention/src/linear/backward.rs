@@ -5,14 +5,41 @@ use std::ops::Range;
 use attar_ops::{Float, Matrix, Scratch, Unwritten, UnwrittenPart, vectorised};
 use rayon::prelude::*;
 
-use super::{KeyRoom, Keys, Line, Room, Side, by_group, features, sums_before, sums_of_all};
+use super::{KeyRoom, Keys, Line, Side, by_group, features, stretches, sums_before, sums_of_all};
 use crate::Error;
 use crate::attention::{Attention, Forward, Gradients};
+use crate::features::{Columns, Room as FeatureRoom};
 use crate::kernel::{Kernel, RowScale};
 use crate::shape::{Inputs, parts};
 use crate::tile::{Block, BlockGradient};
 
 type Part<'a, T> = UnwrittenPart<'a, T>;
+
+/// A chunk's queries of one head, and their gradients by numerators and denominator.
+struct Queries<'r, T> {
+    rows: &'r [T],
+    /// What their features are made from.
+    prepared: &'r [T],
+    of_sums: Columns<'r, T>,
+}
+
+/// Arrays for [`Queries`].
+#[derive(Default)]
+struct QueryRoom<T> {
+    features: Scratch<T>,
+    of_numerators: Scratch<T>,
+    of_denominators: Scratch<T>,
+}
+
+/// Arrays of a segment.
+#[derive(Default)]
+struct Room<T> {
+    /// Of a stretch's chunks, each with the heads of its queries: made on the way down and used again on the way up.
+    chunks: Vec<(KeyRoom<T>, Vec<QueryRoom<T>>)>,
+    /// With the gradient by the features of its keys.
+    block: (BlockGradient<T>, Scratch<T>),
+    features: FeatureRoom<T>,
+}
 
 /// The gradients of a checked attention, from what its forward pass kept.
 pub(crate) fn backward<T: Float>(
@@ -27,7 +54,8 @@ pub(crate) fn backward<T: Float>(
     let [mut queries_gradient, mut keys_gradient, mut values_gradient] =
         [inputs.queries, inputs.keys, inputs.values].map(|input| Unwritten::new(input.len()));
     let line = Line::new(shape);
-    let (queries, keys) = (line.cut(Line::queries), line.cut(Line::keys));
+    let pieces = line.segments.iter().flat_map(|times| stretches(times, attention.causal, features));
+    let (queries, keys): (Vec<_>, Vec<_>) = pieces.map(|times| (line.queries(&times), line.keys(&times))).unzip();
     let of_queries = parts(queries_gradient.all(), shape.groups(), shape.group(), &queries, shape.dim);
     let of_keys = parts(keys_gradient.all(), shape.groups(), 1, &keys, shape.dim);
     let of_values = parts(values_gradient.all(), shape.groups(), 1, &keys, shape.value_dim);
@@ -43,9 +71,9 @@ pub(crate) fn backward<T: Float>(
         let (of_queries, of_rows): (Vec<_>, Vec<_>) = rows.into_iter().unzip();
         if attention.causal {
             side.scales = scales(0..all.len());
-            side.causal(of_queries, of_rows);
+            side.causal(&forward.sums[index], of_queries, of_rows);
         } else {
-            side.over_all_keys(of_queries, of_rows, scales);
+            side.over_all_keys(&forward.sums[index], of_queries, of_rows, scales);
         }
     });
     Ok(Gradients {
@@ -56,33 +84,40 @@ pub(crate) fn backward<T: Float>(
 }
 
 impl<T: Float> Side<'_, T> {
-    /// The gradients of the group's queries, a segment's heads together, and of its keys and values.
-    fn causal(&self, of_queries: Vec<Vec<Part<'_, T>>>, of_rows: Vec<(Part<'_, T>, Part<'_, T>)>) {
-        let sums = self.starts(Self::sum_of_keys).into_par_iter().zip(self.starts_from_the_end());
-        let tasks = of_queries.into_par_iter().zip(of_rows).zip(sums).zip(&self.line.segments);
-        tasks.for_each(|(((queries, (keys, values)), (mut before, mut after)), times)| {
-            let (keys, values) = (keys.zeros(), values.zeros());
-            let queries = queries.into_iter().map(Part::zeros).collect();
-            self.backward_down(times, &mut before, queries, [&mut *keys, &mut *values]);
-            self.backward_up(times, &mut after, [keys, values]);
+    /// The gradients of the group's queries, a stretch's heads together, and of its keys and values.
+    ///
+    /// Stretch by stretch from the end of each segment: down from the sums that were kept, and up again.
+    fn causal(&self, kept: &[T], of_queries: Vec<Vec<Part<'_, T>>>, of_rows: Vec<(Part<'_, T>, Part<'_, T>)>) {
+        let mut parts = kept.chunks_exact(self.sums()).zip(of_queries).zip(of_rows);
+        let segments = self.line.segments.iter().map(|times| {
+            let stretches = stretches(times, true, self.features);
+            stretches.zip(parts.by_ref()).collect()
+        });
+        let segments: Vec<Vec<_>> = segments.collect();
+        segments.into_par_iter().zip(self.starts_from_the_end()).for_each(|(stretches, mut after)| {
+            let mut room = Room::default();
+            for (times, ((before, of_queries), (of_keys, of_values))) in stretches.into_iter().rev() {
+                let mut before = self.features.sums_for_gradient(Columns::of_sums(before, self.columns()));
+                let of_rows = self.down(&times, &mut before, of_queries, [of_keys, of_values], &mut room);
+                self.up(&times, &mut after, of_rows, &mut room);
+            }
         });
     }
 
     /// As [`Self::causal`], where the sums of all keys are known at the first query: one pass over the queries.
     fn over_all_keys(
         &self,
+        sums: &[T],
         of_queries: Vec<Vec<Part<'_, T>>>,
         of_rows: Vec<(Part<'_, T>, Part<'_, T>)>,
         scales: impl Fn(Range<usize>) -> Vec<RowScale<T>> + Sync,
     ) {
-        let before = self.starts(Self::sum_of_keys);
-        let tasks = of_queries.into_par_iter().zip(&before).zip(&self.line.segments);
+        let sums = &sums[..self.sums()];
+        let tasks = of_queries.into_par_iter().zip(&self.line.segments);
         let totals: Vec<Vec<T>> =
-            tasks.map(|((queries, before), times)| self.backward_queries(times, before, queries, &scales)).collect();
+            tasks.map(|(of_queries, times)| self.all_queries(times, sums, of_queries, &scales)).collect();
         let tasks = of_rows.into_par_iter().zip(sums_of_all(&totals)).zip(&self.line.segments);
-        tasks.for_each(|(((keys, values), mut after), times)| {
-            self.backward_up(times, &mut after, [keys.zeros(), values.zeros()])
-        });
+        tasks.for_each(|(((of_keys, of_values), sums), times)| self.all_keys(times, &sums, of_keys, of_values));
     }
 
     /// [`Self::starts`] of the sums over queries, of the segments after each.
@@ -97,45 +132,52 @@ impl<T: Float> Side<'_, T> {
     }
 
     fn sum_of_queries(&self, times: &Range<usize>) -> Vec<T> {
-        let (mut sums, mut room) = (vec![T::ZERO; self.sums()], Room::default());
-        self.chunks(times).rev().for_each(|times| self.add_queries(&self.line.queries(&times), &mut sums, &mut room));
-        sums
-    }
-
-    /// The queries' gradients by the sums of all keys, and what the segment adds to those of the queries.
-    fn backward_queries(
-        &self,
-        times: &Range<usize>,
-        of_keys: &[T],
-        of_queries: Vec<Part<'_, T>>,
-        scales: impl Fn(Range<usize>) -> Vec<RowScale<T>>,
-    ) -> Vec<T> {
-        let (mut sums, mut room) = (vec![T::ZERO; self.sums()], Room::default());
-        let (first, dim) = (self.line.queries(times).start, self.kernel.dim);
-        let mut of_queries: Vec<&mut [T]> = of_queries.into_iter().map(Part::zeros).collect();
-        for chunk in self.chunks(times) {
-            let queries = self.line.queries(&chunk);
-            for (head, of_rows) in of_queries.iter_mut().enumerate() {
-                let of_rows = &mut of_rows[(queries.start - first) * dim..(queries.end - first) * dim];
-                let rows = self.all_rows(head, &queries);
-                self.scaled(&rows, &scales(rows.clone()), &mut room.rows);
-                let prepared = self.queries(head, &queries, &mut room.queries);
-                let [of_numerators, of_keys] =
-                    [&room.rows[..], of_keys].map(|rows| Matrix::row_major(rows, self.columns()));
-                let rows = [self.group.query_rows(head, &queries), prepared];
-                self.features.add_gradient(rows, of_numerators, of_keys, of_rows, &mut room.features);
-                self.features.add_to_sums(prepared, of_numerators, &mut sums, &mut room.features);
+        let (mut sums, mut query_room, mut room) =
+            (vec![T::ZERO; self.sums()], QueryRoom::default(), FeatureRoom::default());
+        for chunk in self.chunks(times).rev() {
+            for head in 0..self.group.shape.group() {
+                let places = self.line.queries(&chunk);
+                let scales = &self.scales[self.all_rows(head, &places)];
+                let queries = self.queries_with_gradient(head, &places, scales, &mut query_room);
+                self.features.add_to_sums(queries.prepared, queries.of_sums, &mut sums, &mut room);
             }
         }
         sums
     }
 
-    fn add_queries(&self, queries: &Range<usize>, sums: &mut [T], room: &mut Room<T>) {
-        for head in 0..self.group.shape.group() {
-            self.of_numerators(head, queries, &mut room.rows);
-            let prepared = self.queries(head, queries, &mut room.queries);
-            let of_numerators = Matrix::row_major(&room.rows, self.columns());
-            self.features.add_to_sums(prepared, of_numerators, sums, &mut room.features);
+    /// The queries' gradients by the sums of all keys, and what the segment adds to those of the queries.
+    fn all_queries(
+        &self,
+        times: &Range<usize>,
+        of_keys: &[T],
+        mut of_queries: Vec<Part<'_, T>>,
+        scales: impl Fn(Range<usize>) -> Vec<RowScale<T>>,
+    ) -> Vec<T> {
+        let of_keys = Columns::of_sums(of_keys, self.columns());
+        let (mut sums, mut query_room, mut room) =
+            (vec![T::ZERO; self.sums()], QueryRoom::default(), FeatureRoom::default());
+        for chunk in self.chunks(times) {
+            let places = self.line.queries(&chunk);
+            for (head, of_rows) in of_queries.iter_mut().enumerate() {
+                let of_rows = of_rows.take_zeros(places.len() * self.kernel.dim);
+                let scales = scales(self.all_rows(head, &places));
+                let queries = self.queries_with_gradient(head, &places, &scales, &mut query_room);
+                let rows = [queries.rows, queries.prepared];
+                self.features.add_gradient(rows, queries.of_sums, of_keys, of_rows, &mut room);
+                self.features.add_to_sums(queries.prepared, queries.of_sums, &mut sums, &mut room);
+            }
+        }
+        sums
+    }
+
+    /// The gradients of a segment's keys and values by the sums of all queries.
+    fn all_keys(&self, times: &Range<usize>, sums: &[T], mut of_keys: Part<'_, T>, mut of_values: Part<'_, T>) {
+        let (mut key_room, mut room) = (KeyRoom::default(), FeatureRoom::default());
+        for chunk in self.chunks(times) {
+            let places = self.line.keys(&chunk);
+            let of_keys = of_keys.take_zeros(places.len() * self.kernel.dim);
+            let of_values = of_values.take_zeros(places.len() * (self.columns() - 1));
+            self.of_keys_by_sums(&self.keys(&places, &mut key_room), sums, [of_keys, of_values], &mut room);
         }
     }
 
@@ -149,63 +191,89 @@ impl<T: Float> Side<'_, T> {
         &self.of_output[rows.start * (self.columns() - 1)..rows.end * (self.columns() - 1)]
     }
 
-    /// `[queries, value_dim + 1]`: the gradient by numerators and denominator.
-    fn of_numerators(&self, head: usize, queries: &Range<usize>, out: &mut Scratch<T>) {
-        let rows = self.all_rows(head, queries);
-        self.scaled(&rows, &self.scales[rows.clone()], out);
+    fn queries_with_gradient<'r>(
+        &'r self,
+        head: usize,
+        places: &Range<usize>,
+        scales: &[RowScale<T>],
+        room: &'r mut QueryRoom<T>,
+    ) -> Queries<'r, T> {
+        self.queries(head, places, &mut room.features);
+        self.set_gradient(&self.all_rows(head, places), scales, room);
+        self.queries_again(head, places, room)
     }
 
-    /// [`Self::of_numerators`] of rows with these scales.
-    fn scaled(&self, rows: &Range<usize>, scales: &[RowScale<T>], out: &mut Scratch<T>) {
+    /// What [`Self::queries_with_gradient`] left in the room.
+    fn queries_again<'r>(&'r self, head: usize, places: &Range<usize>, room: &'r QueryRoom<T>) -> Queries<'r, T> {
+        let rows = self.group.query_rows(head, places);
+        let all = Matrix::row_major(&room.of_numerators, self.columns() - 1);
+        let of_sums = Columns { all, last: &room.of_denominators };
+        Queries { rows, prepared: self.features.prepared(rows, &room.features), of_sums }
+    }
+
+    /// The gradient by numerators and denominators of rows with these scales.
+    fn set_gradient(&self, rows: &Range<usize>, scales: &[RowScale<T>], room: &mut QueryRoom<T>) {
         let width = self.columns() - 1;
         let of_output = self.of_output_rows(rows);
-        out.resize(rows.len() * (width + 1));
+        room.of_numerators.resize(of_output.len());
+        room.of_denominators.resize(rows.len());
         vectorised(
-            &mut out[..],
+            (&mut room.of_numerators[..], &mut room.of_denominators[..]),
             #[inline(always)]
-            |out: &mut [T]| {
-                let rows = out.chunks_exact_mut(width + 1).zip(scales);
-                for ((out, &RowScale { factor, delta, .. }), of_output) in rows.zip(of_output.chunks_exact(width)) {
-                    out.iter_mut().zip(of_output).for_each(|(out, &of)| *out = factor * of);
-                    out[width] = -factor * delta;
+            |(of_numerators, of_denominators): (&mut [T], &mut [T])| {
+                let rows = of_numerators.chunks_exact_mut(width).zip(of_denominators).zip(scales);
+                for (((out, of_denominator), scale), of_output) in rows.zip(of_output.chunks_exact(width)) {
+                    out.iter_mut().zip(of_output).for_each(|(out, &of)| *out = scale.factor * of);
+                    *of_denominator = -scale.factor * scale.delta;
                 }
             },
         );
     }
 
-    /// From the first chunk on: the queries' gradients, and within chunks those of keys and values.
-    fn backward_down(
+    /// From the first chunk on: the queries' gradients, and within chunks those of keys and values, which it returns.
+    fn down<'g>(
         &self,
         times: &Range<usize>,
         sums: &mut [T],
-        mut of_queries_rows: Vec<&mut [T]>,
-        [of_key_rows, of_values]: [&mut [T]; 2],
-    ) {
-        let (dim, value_dim) = (self.kernel.dim, self.columns() - 1);
-        let (mut room, mut key_room, mut block) = (Room::default(), KeyRoom::default(), BlockGradient::default());
-        let (first_query, first_key) = (self.line.queries(times).start, self.line.keys(times).start);
-        for chunk in self.chunks(times) {
-            let (queries, places) = (self.line.queries(&chunk), self.line.keys(&chunk));
-            let keys = self.keys(&places, &mut key_room);
-            let at_keys = places.start - first_key..places.end - first_key;
-            for (head, of_rows) in of_queries_rows.iter_mut().enumerate() {
-                let of_rows = &mut of_rows[(queries.start - first_query) * dim..(queries.end - first_query) * dim];
-                let Room { queries: query_room, rows, features, .. } = &mut room;
-                let prepared = self.queries(head, &queries, query_room);
-                self.of_numerators(head, &queries, rows);
-                let [of_numerators, sums] = [&rows[..], &*sums].map(|rows| Matrix::row_major(rows, self.columns()));
-                let query_rows = self.group.query_rows(head, &queries);
-                self.features.add_gradient([query_rows, prepared], of_numerators, sums, of_rows, features);
-                if !queries.is_empty() && !places.is_empty() {
-                    let of_key_rows = &mut of_key_rows[at_keys.start * dim..at_keys.end * dim];
-                    let of_values = &mut of_values[at_keys.start * value_dim..at_keys.end * value_dim];
-                    self.within(head, &queries, prepared, &keys, [of_rows, of_key_rows, of_values], &mut block);
+        mut of_queries: Vec<Part<'_, T>>,
+        [mut of_keys, mut of_values]: [Part<'g, T>; 2],
+        Room { chunks: rooms, block, features: room }: &mut Room<T>,
+    ) -> Vec<[&'g mut [T]; 2]> {
+        let mut of_rows = Vec::new();
+        for (at, chunk) in self.chunks(times).enumerate() {
+            let at = if self.features.keeps_rows() { at } else { 0 };
+            if rooms.len() == at {
+                rooms.push(Default::default());
+            }
+            let (key_room, query_rooms) = &mut rooms[at];
+            query_rooms.resize_with(of_queries.len(), QueryRoom::default);
+            let (places, key_places) = (self.line.queries(&chunk), self.line.keys(&chunk));
+            let keys = self.keys(&key_places, key_room);
+            let of_keys = of_keys.take_zeros(key_places.len() * self.kernel.dim);
+            let of_values = of_values.take_zeros(key_places.len() * (self.columns() - 1));
+            for (head, (of_rows, query_room)) in of_queries.iter_mut().zip(query_rooms).enumerate() {
+                let of_rows = of_rows.take_zeros(places.len() * self.kernel.dim);
+                let scales = &self.scales[self.all_rows(head, &places)];
+                let queries = self.queries_with_gradient(head, &places, scales, query_room);
+                let of_keys_sums = self.features.columns_for_gradient(sums, self.columns());
+                self.features.add_gradient(
+                    [queries.rows, queries.prepared],
+                    queries.of_sums,
+                    of_keys_sums,
+                    of_rows,
+                    room,
+                );
+                if !places.is_empty() && !key_places.is_empty() {
+                    let gradients = [of_rows, &mut *of_keys, &mut *of_values];
+                    self.within(head, &places, queries.prepared, &keys, gradients, block);
                 }
             }
             if chunk.end < times.end {
-                self.features.add_to_sums(keys.prepared, keys.values, sums, &mut room.features);
+                self.features.add_to_sums_for_gradient(keys.prepared, keys.values, sums, room);
             }
+            of_rows.push([of_keys, of_values]);
         }
+        of_rows
     }
 
     /// The pairs within a chunk.
@@ -216,49 +284,62 @@ impl<T: Float> Side<'_, T> {
         prepared: &[T],
         keys: &Keys<'_, T>,
         [of_query_rows, of_key_rows, of_values]: [&mut [T]; 3],
-        gradient: &mut BlockGradient<T>,
+        (gradient, of_features): &mut (BlockGradient<T>, Scratch<T>),
     ) {
         let rows = self.all_rows(head, queries);
         let [query_features, key_features] = self.score_rows(head, queries, prepared, keys);
+        let columns = |rows, width| Matrix::row_major(rows, width).transposed();
         let block = Block {
             queries: queries.clone(),
             keys: keys.places.clone(),
             head,
             query_features,
             key_features,
+            key_columns: columns(key_features, self.kernel.scores.width(self.kernel.dim)),
+            value_columns: columns(self.group.value_rows(&keys.places), self.columns() - 1),
             of_output: self.of_output_rows(&rows),
             scales: &self.scales[rows],
             of_values: true,
         };
-        let mut of_features = vec![T::ZERO; key_features.len()];
-        gradient.add(self.kernel, &self.group, &block, [of_query_rows, &mut of_features, of_values]);
+        of_features.clear(key_features.len());
+        gradient.add(self.kernel, &self.group, &block, [of_query_rows, &mut *of_features, of_values]);
         let key_rows = self.group.key_rows(&keys.places);
-        self.kernel.scores.add_gradient(key_rows, self.kernel.dim, key_features, &of_features, of_key_rows);
+        self.kernel.scores.add_gradient(key_rows, self.kernel.dim, key_features, of_features, of_key_rows);
     }
 
-    /// From the last chunk on: the gradients of keys and values by the queries of later chunks, or of all.
-    fn backward_up(&self, times: &Range<usize>, sums: &mut [T], [of_key_rows, of_values]: [&mut [T]; 2]) {
-        let (dim, value_dim) = (self.kernel.dim, self.columns() - 1);
-        let (mut room, mut key_room) = (Room::default(), KeyRoom::default());
-        let first_key = self.line.keys(times).start;
-        for chunk in self.chunks(times).rev() {
-            let (queries, keys) = (self.line.queries(&chunk), self.line.keys(&chunk));
-            let places = keys.start - first_key..keys.end - first_key;
-            let of_key_rows = &mut of_key_rows[places.start * dim..places.end * dim];
-            let of_values = &mut of_values[places.start * value_dim..places.end * value_dim];
-            let keys = self.keys(&keys, &mut key_room);
-            self.of_keys_by_sums(&keys, sums, [of_key_rows, of_values], &mut room);
-            if self.group.causal && chunk.start > times.start {
-                self.add_queries(&queries, sums, &mut room);
+    /// From the last chunk on: the gradients of keys and values by the queries of later chunks.
+    fn up(&self, times: &Range<usize>, sums: &mut [T], of_rows: Vec<[&mut [T]; 2]>, room: &mut Room<T>) {
+        let Room { chunks: rooms, features: room, .. } = room;
+        let keeps = self.features.keeps_rows();
+        let chunks: Vec<_> = self.chunks(times).zip(of_rows).enumerate().collect();
+        for (at, (chunk, of_rows)) in chunks.into_iter().rev() {
+            let (places, key_places) = (self.line.queries(&chunk), self.line.keys(&chunk));
+            let (key_room, query_rooms) = &mut rooms[if keeps { at } else { 0 }];
+            let keys = if keeps { self.keys_again(&key_places, key_room) } else { self.keys(&key_places, key_room) };
+            self.of_keys_by_sums(&keys, sums, of_rows, room);
+            for (head, query_room) in query_rooms.iter_mut().enumerate() {
+                let queries = if keeps {
+                    self.queries_again(head, &places, query_room)
+                } else {
+                    let scales = &self.scales[self.all_rows(head, &places)];
+                    self.queries_with_gradient(head, &places, scales, query_room)
+                };
+                self.features.add_to_sums(queries.prepared, queries.of_sums, sums, room);
             }
         }
     }
 
-    fn of_keys_by_sums(&self, keys: &Keys<'_, T>, sums: &[T], [of_rows, of_values]: [&mut [T]; 2], room: &mut Room<T>) {
+    fn of_keys_by_sums(
+        &self,
+        keys: &Keys<'_, T>,
+        sums: &[T],
+        [of_rows, of_values]: [&mut [T]; 2],
+        room: &mut FeatureRoom<T>,
+    ) {
         let (rows, width) = (self.group.key_rows(&keys.places), self.columns() - 1);
-        let sums = Matrix::row_major(sums, self.columns());
-        self.features.add_gradient([rows, keys.prepared], keys.values, sums, of_rows, &mut room.features);
-        self.features.add_times_sums(keys.prepared, sums, [&mut *of_values, &mut []], &mut room.features);
+        let sums = Columns::of_sums(sums, self.columns());
+        self.features.add_gradient([rows, keys.prepared], keys.values, sums, of_rows, room);
+        self.features.add_times_sums(keys.prepared, sums, [&mut *of_values, &mut []], room);
         for key in keys.places.clone().filter(|key| self.group.is_hidden(*key)) {
             of_values[(key - keys.places.start) * width..][..width].fill(T::ZERO);
         }
