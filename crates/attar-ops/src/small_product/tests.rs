@@ -84,8 +84,8 @@ fn agrees_with_the_sums_written_out_in_every_instruction_set() {
     check::<f32>(2e-5, |product| Scalar::new().vectorize(product));
     #[cfg(target_arch = "x86_64")]
     if let Some(simd) = pulp::x86::V3::try_new() {
-        check::<f32>(2e-5, |product| simd.vectorize(product));
-        check::<f64>(1e-13, |product| simd.vectorize(product));
+        check::<f32>(2e-5, |product| Simd::vectorize(simd, product));
+        check::<f64>(1e-13, |product| Simd::vectorize(simd, product));
     }
 }
 
