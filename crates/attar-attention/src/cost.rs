@@ -130,11 +130,11 @@ impl Work {
         let if_so = |so: bool, value: f64| if so { value } else { 0.0 };
         let forward = self.score_width + if_so(self.learns, self.value_dim);
         let backward = 3.0 * self.score_width + (1.0 + if_so(self.weighs_values, 1.0)) * self.value_dim;
-        // Rows on one side are mapped again for each block of the other.
+        // Backward each block of keys maps the queries again, and goes back through that.
         let mapped = if_so(self.maps_scores, self.pairs / TILE as f64 * self.score_width);
         let products = 2.0 * self.pairs * (forward + if_so(self.learns, backward));
-        let projections = if_so(self.projects, 2.0 * 3.0 * mapped * self.dim);
-        [products + projections, self.pairs * (1.0 + if_so(self.learns, 1.0)) + 3.0 * mapped]
+        let projections = if_so(self.projects, 2.0 * 2.0 * mapped * self.dim);
+        [products + projections, self.pairs * (1.0 + if_so(self.learns, 1.0)) + 2.0 * mapped]
     }
 
     /// The sums of keys, both ways, and of queries; what queries, keys and values take out of them; within chunks what
