@@ -199,17 +199,17 @@ struct Rates {
 #[rustfmt::skip]
 fn rates(form: Form, similarity: Similarity) -> Rates {
     let [call, flop, element, byte] = match (form, similarity) {
-        (Form::Linear, Similarity::Polynomial { degree: 2, .. }) => [0.00, 1.93, 246.29, 0.00],
-        (Form::Linear, Similarity::Polynomial { .. }) => [148.16, 3.91, 576.03, 0.00],
-        (Form::Linear, Similarity::Random { .. }) => [576.44, 4.01, 85.36, 217.20],
-        (Form::Linear, _) => [25.76, 4.14, 357.59, 0.00],
-        (_, Similarity::Softmax { .. }) => [113.48, 2.53, 566.43, 60.13],
-        (_, Similarity::Polynomial { degree: 1 | 2, .. } | Similarity::Product { .. }) => [111.72, 2.62, 361.49, 109.85],
-        (_, Similarity::Polynomial { .. }) => [153.05, 2.66, 1048.39, 97.36],
-        (_, Similarity::Elu | Similarity::Relu) => [106.44, 2.07, 384.36, 76.31],
-        (_, Similarity::Random { .. }) => [687.55, 1.86, 358.27, 923.71],
-        (_, Similarity::Hard { gradient: HardGradient::None }) => [40.57, 2.47, 286.34, 57.23],
-        (_, Similarity::Hard { .. }) => [79.21, 2.30, 693.03, 98.85],
+        (Form::Linear, Similarity::Polynomial { degree: 2, .. }) => [0.00, 2.12, 187.70, 0.00],
+        (Form::Linear, Similarity::Polynomial { .. }) => [46.97, 3.98, 530.38, 0.00],
+        (Form::Linear, Similarity::Random { .. }) => [506.04, 3.39, 50.31, 269.85],
+        (Form::Linear, _) => [22.01, 2.65, 346.63, 0.93],
+        (_, Similarity::Softmax { .. }) => [108.51, 2.58, 340.67, 42.35],
+        (_, Similarity::Polynomial { degree: 1 | 2, .. } | Similarity::Product { .. }) => [140.13, 2.65, 143.61, 73.81],
+        (_, Similarity::Polynomial { .. }) => [146.50, 2.19, 935.23, 86.56],
+        (_, Similarity::Elu | Similarity::Relu) => [99.42, 2.27, 188.53, 63.59],
+        (_, Similarity::Random { .. }) => [689.59, 1.58, 536.56, 844.58],
+        (_, Similarity::Hard { gradient: HardGradient::None }) => [55.67, 1.87, 200.96, 61.29],
+        (_, Similarity::Hard { .. }) => [68.78, 2.29, 436.07, 78.02],
     };
     Rates { call, flop, element, byte }
 }
