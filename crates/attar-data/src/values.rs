@@ -67,8 +67,19 @@ impl Values {
         if features == 0 {
             return;
         }
+        if let Values::Arriving(parts) = self {
+            return parts.read(rows, out);
+        }
         for (&row, out) in rows.iter().zip(out.chunks_exact_mut(features)) {
             self.read_row(row, out);
+        }
+    }
+
+    /// Says that these rows, each once, will not be read again: where they are still being unpacked, later ones take
+    /// their memory.
+    pub fn forget(&self, rows: &[usize]) {
+        if let Values::Arriving(parts) = self {
+            parts.forget(rows);
         }
     }
 
@@ -77,16 +88,13 @@ impl Values {
         match self {
             Values::Memory(matrix) => out.copy_from_slice(&matrix.data[range]),
             Values::Bytes(bytes) => copy_pixels(&bytes.data[range], out),
-            Values::Arriving(parts) => match parts.row(row) {
-                Some(bytes) => copy_pixels(bytes, out),
-                None => out.fill(0.0),
-            },
+            Values::Arriving(parts) => parts.read(&[row], out),
             Values::Mapped(mapped) => mapped.read_row(row, out),
         }
     }
 }
 
-fn copy_pixels(bytes: &[u8], out: &mut [f32]) {
+pub(crate) fn copy_pixels(bytes: &[u8], out: &mut [f32]) {
     for (out, &byte) in out.iter_mut().zip(bytes) {
         *out = f32::from(byte) / 255.0;
     }
@@ -115,7 +123,7 @@ impl Values {
             }
             Values::Arriving(parts) => {
                 hash.update(b"u8");
-                parts.all().for_each(|bytes| hash.update(bytes));
+                parts.each(|bytes| hash.update(bytes));
             }
             Values::Mapped(mapped) => {
                 hash.update(b"npy");

@@ -42,8 +42,23 @@ pub fn feature_errors(model: &Autoencoder, data: &Prepared, rows: &[usize], devi
 
 /// The codes of the given rows, row-major `[rows, latent]`.
 pub fn codes(model: &Autoencoder, data: &Prepared, rows: &[usize], device: &Device) -> Vec<f32> {
+    codes_and(model, data, rows, device, |_| {})
+}
+
+/// As [`codes`], of rows that nobody will read again: see [`attar_data::Values::forget`].
+pub fn codes_and_forget(model: &Autoencoder, data: &Prepared, rows: &[usize], device: &Device) -> Vec<f32> {
+    codes_and(model, data, rows, device, |rows| data.dataset.values.forget(rows))
+}
+
+fn codes_and(
+    model: &Autoencoder,
+    data: &Prepared,
+    rows: &[usize],
+    device: &Device,
+    done: impl Fn(&[usize]) + Sync,
+) -> Vec<f32> {
     match HostLayers::of(&model.encoder) {
-        Some(layers) => host_codes(&layers, model.latent(), data, rows),
+        Some(layers) => host_codes(&layers, model.latent(), data, rows, done),
         None => {
             let mut codes = Vec::with_capacity(rows.len() * model.latent());
             each_block(data, rows, |clean| {
@@ -55,14 +70,22 @@ pub fn codes(model: &Autoencoder, data: &Prepared, rows: &[usize], device: &Devi
 }
 
 /// The same with threads sharing the blocks of rows.
-fn host_codes(encoder: &HostLayers, latent: usize, data: &Prepared, rows: &[usize]) -> Vec<f32> {
+fn host_codes(
+    encoder: &HostLayers,
+    latent: usize,
+    data: &Prepared,
+    rows: &[usize],
+    done: impl Fn(&[usize]) + Sync,
+) -> Vec<f32> {
     let encoder = encoder.for_many();
     let mut codes = attar_ops::zeros(rows.len() * latent);
-    let blocks = codes.par_chunks_mut((BLOCK * latent).max(1)).zip(rows.par_chunks(BLOCK));
+    // In their order: rows that are still being unpacked come in it too.
+    let blocks = codes.chunks_mut((BLOCK * latent).max(1)).zip(rows.chunks(BLOCK)).par_bridge();
     blocks.for_each_init(Buffers::default, |buffers, (codes, rows)| {
         let output = encoder.forward(data, rows, buffers);
         codes.copy_from_slice(&output);
         buffers.give(output);
+        done(rows);
     });
     codes
 }

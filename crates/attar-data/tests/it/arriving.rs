@@ -6,7 +6,7 @@ use std::path::Path;
 
 const ROWS: u32 = 2500;
 
-/// 2,500 images of 2 by 3 pixels: two parts and a rest.
+/// 2,500 images of 2 by 3 pixels, less than a part.
 fn images() -> Vec<u8> {
     idx(8, &[ROWS, 2, 3], &(0..ROWS * 6).map(|at| (at.wrapping_mul(2_654_435_761) >> 11) as u8).collect::<Vec<_>>())
 }
@@ -40,6 +40,44 @@ fn the_same_data_as_read_whole() {
     assert_eq!(dataset.labels, whole.labels);
     assert_eq!(dataset.fingerprint(), whole.fingerprint());
     unpacking.finish().unwrap();
+}
+
+/// Later parts take the memory of those that are forgotten, and who asks for the last one early gets it.
+#[test]
+fn forgotten_rows_make_room_for_others() {
+    let folder = Folder::new();
+    const IMAGES: u32 = 12;
+    // A part holds one image.
+    let side = 1100;
+    let pixels: Vec<u8> =
+        (0..IMAGES * side * side).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8 & 3).collect();
+    let path = folder.file("large.gz", gzip(&idx(8, &[IMAGES, side, side], &pixels)));
+    let whole = open(&path, &ReadOptions::default()).unwrap();
+    let (dataset, unpacking) = open_arriving(&path, &whole.schema).unwrap();
+    let rows = |dataset: &Dataset, row: usize| {
+        let mut values = vec![0.0; dataset.features()];
+        dataset.values.read(&[row], &mut values);
+        values
+    };
+    let last = IMAGES as usize - 1;
+    for row in (0..5).chain([last]).chain(5..last) {
+        assert!(rows(&dataset, row) == rows(&whole, row), "{row}");
+        dataset.values.forget(&[row]);
+    }
+    unpacking.finish().unwrap();
+    let again = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| rows(&dataset, 3)));
+    assert!(again.is_err(), "forgotten rows are not read again");
+}
+
+/// A file whose rows nobody reads is still looked through to its end, and one that nobody finishes is let go.
+#[test]
+fn nobody_has_to_read() {
+    let folder = Folder::new();
+    let path = folder.file("good.gz", gzip(&images()));
+    let (dataset, unpacking) = arrive(&path).unwrap();
+    unpacking.finish().unwrap();
+    assert_eq!(read_all(&dataset).len(), ROWS as usize * 6);
+    drop(arrive(&path).unwrap());
 }
 
 /// What does not come is 0 and waits for nobody; the end says why, as reading the file whole does.

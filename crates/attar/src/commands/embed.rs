@@ -16,7 +16,7 @@ pub(crate) fn run(args: &EmbedArgs, common: &Common) -> Result<(), CliError> {
     let out = out_file(common, &args.data)?;
     let (trained, data, unpacking) = Trained::open_with(&args.run, &args.data, &args.reading, common)?;
     let rows: Vec<usize> = (0..data.dataset.samples()).collect();
-    let codes = evaluate::codes(&trained.model, &data, &rows, &trained.device);
+    let codes = evaluate::codes_and_forget(&trained.model, &data, &rows, &trained.device);
     unpacking.finish()?;
     let size = trained.model.latent();
     let names: Vec<String> = (0..size).map(|code| format!("code_{code}")).collect();
