@@ -24,6 +24,8 @@ pub struct OutTable<'a> {
 
 /// Rows converted at a time, and rows of a Parquet row group.
 const BLOCK_ROWS: usize = 8192;
+/// Numbers of an NPY file that are converted at a time: they stay near.
+const BLOCK_NUMBERS: usize = 1 << 15;
 
 /// Writes a table in the format of the path's ending: `.parquet`, `.npy` (the values alone, `[rows, columns]`) or `.csv`.
 ///
@@ -117,7 +119,7 @@ fn batch(table: &OutTable, start: usize, end: usize) -> Result<RecordBatch, arro
 fn write_npy(file: &mut NamedTempFile, table: &OutTable, rows: usize) -> std::io::Result<()> {
     file.write_all(&npy_header(&format!("({rows}, {})", table.names.len())))?;
     let mut bytes = Vec::new();
-    for values in table.values.chunks(BLOCK_ROWS * table.names.len()) {
+    for values in table.values.chunks(BLOCK_NUMBERS) {
         bytes.clear();
         bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
         file.write_all(&bytes)?;
