@@ -26,8 +26,10 @@ const AHEAD: usize = 3;
 #[derive(Debug)]
 #[must_use]
 pub struct Unpacking {
-    thread: Option<(JoinHandle<Result<(), Error>>, Arc<Shared>)>,
+    thread: Option<(Unpacker, Arc<Shared>)>,
 }
+
+type Unpacker = JoinHandle<Result<(), Error>>;
 
 impl Unpacking {
     /// Of data that is all there.
