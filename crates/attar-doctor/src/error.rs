@@ -44,6 +44,14 @@ pub enum Error {
         /// What stands there.
         found: String,
     },
+    /// A second run in one record.
+    #[error("{path} line {line}: expected one run, found the `header` of another", path = .path.display())]
+    SecondHeader {
+        /// The record.
+        path: PathBuf,
+        /// Counted from 1.
+        line: u64,
+    },
     /// The record was written by a later version.
     #[error("{path}: expected a run record of format {known}, found format {found}; a newer attar reads it", path = .path.display())]
     NewerFormat {

@@ -57,6 +57,8 @@ impl<R: BufRead> Reader<R> {
             if !self.begun {
                 self.lines.check_header(&kind)?;
                 self.begun = true;
+            } else if kind == "header" {
+                return Err(self.lines.second_header());
             }
             match parse(&kind, self.lines.text()).map_err(|source| self.lines.broken(source))? {
                 Some(event) => return Ok(Some(event)),
@@ -182,6 +184,10 @@ impl<R: BufRead> Lines<R> {
 
     pub(crate) fn broken(&self, source: serde_json::Error) -> Error {
         Error::Broken { path: self.path.clone(), line: self.number, source }
+    }
+
+    fn second_header(&self) -> Error {
+        Error::SecondHeader { path: self.path.clone(), line: self.number }
     }
 
     pub(crate) fn no_header(&self, found: &str) -> Error {

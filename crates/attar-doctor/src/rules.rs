@@ -11,6 +11,7 @@ mod dead_units;
 mod divergence;
 mod evaluation_mode;
 mod exploding_gradient;
+mod failed_run;
 #[cfg(test)]
 mod fixture;
 mod frozen_parameter;
@@ -81,7 +82,7 @@ impl fmt::Display for Rule {
 }
 
 /// All rules.
-pub static RULES: [&Rule; 30] = [
+pub static RULES: [&Rule; 31] = [
     &stale_gradient::RULE,
     &zeroed_gradient::RULE,
     &accumulation::RULE,
@@ -112,6 +113,7 @@ pub static RULES: [&Rule; 30] = [
     &collapsed_codes::RULE,
     &repeated_augmentation::RULE,
     &not_reproducible::RULE,
+    &failed_run::RULE,
 ];
 
 /// What all rules find in `record`: causes before their consequences, then the graver first.

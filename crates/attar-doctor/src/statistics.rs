@@ -23,15 +23,13 @@ pub(crate) fn standard_error(values: &[f64]) -> f64 {
     (squares / (count - 1.0).max(1.0) / count).sqrt()
 }
 
-/// The least-squares slope of `values` over 0, 1, 2, ...; `None` for fewer than two.
-pub(crate) fn slope(values: &[f64]) -> Option<f64> {
-    if values.len() < 2 {
-        return None;
-    }
-    let (middle, mean) = ((values.len() - 1) as f64 / 2.0, mean(values));
-    let offsets = || (0..values.len()).map(|i| i as f64 - middle);
-    let covariance: f64 = offsets().zip(values).map(|(x, y)| x * (y - mean)).sum();
-    Some(covariance / offsets().map(|x| x * x).sum::<f64>())
+/// The least-squares slope of the second numbers over the first; `None` for fewer than two different ones.
+pub(crate) fn slope(points: &[(f64, f64)]) -> Option<f64> {
+    let (x, y): (Vec<f64>, Vec<f64>) = points.iter().copied().unzip();
+    let (x_mean, y_mean) = (mean(&x), mean(&y));
+    let variance: f64 = x.iter().map(|x| (x - x_mean).powi(2)).sum();
+    let covariance: f64 = points.iter().map(|(x, y)| (x - x_mean) * (y - y_mean)).sum();
+    (variance > 0.0).then(|| covariance / variance)
 }
 
 /// `values` in `count` runs of nearly equal length, in order; fewer where there are fewer values.
@@ -48,8 +46,8 @@ mod tests {
     fn statistics_of_a_few_numbers() {
         assert_eq!(median(&[3.0, f64::NAN, 1.0, 2.0]), Some(2.0));
         assert_eq!(quantile(&[], 0.5), None);
-        assert_eq!(slope(&[1.0, 3.0, 5.0]), Some(2.0));
-        assert_eq!(slope(&[1.0]), None);
+        assert_eq!(slope(&[(1.0, 1.0), (2.0, 3.0), (5.0, 9.0)]), Some(2.0));
+        assert_eq!(slope(&[(1.0, 1.0)]), None);
         assert!((standard_error(&[1.0, 2.0, 3.0]) - (1.0_f64 / 3.0).sqrt()).abs() < 1e-15);
         assert_eq!(blocks(&[1.0, 2.0, 3.0, 4.0, 5.0], 2), [&[1.0, 2.0][..], &[3.0, 4.0, 5.0]]);
     }

@@ -1,6 +1,6 @@
 //! The calls of a training loop, cut into windows: all that leads up to one optimizer step.
 
-use crate::{Backward, Clip, Event, Record};
+use crate::{Backward, Clip, Event, Record, Status};
 
 /// One call.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -85,7 +85,9 @@ impl Cutter {
                 (self.open.epoch, self.open.step) = (step.epoch, step.step);
                 self.close(true);
             }
-            Event::Epoch(_) | Event::Finish(_) => self.leave(),
+            Event::Epoch(_) => self.leave(),
+            // A run that was stopped may have been within a window.
+            Event::Finish(finish) if finish.status == Status::Completed => self.leave(),
             _ => {}
         }
     }

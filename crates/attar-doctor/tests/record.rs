@@ -337,6 +337,7 @@ fn wrong_records_are_refused_with_their_place() {
             good.replacen("\"epoch\":3,", "", 1),
             "line 13: expected one event as a JSON object, found missing field `epoch`",
         ),
+        (good.repeat(2), "line 19: expected one run, found the `header` of another"),
         (good.clone() + &"x".repeat(17 << 20), "line 19: expected one event a line, found no line end"),
     ];
     for (text, expected) in cases {

@@ -9,7 +9,7 @@ pub(super) static RULE: Rule = Rule {
     name: "divergence",
     wrong: "the training loss ends above where it began, or gives back much of what it had gained.",
     matters: "the updates do not descend: the network ends no better than untrained, or worse than it has been.",
-    quantity: "medians of the loss over tenths of the run: the last over the loss before training (or over that of a \
+    quantity: "of losses above zero, as ratios of others say nothing: medians over tenths of the run: the last over the loss before training (or over that of a \
                network that knows nothing, where larger); the largest single loss over the same, unless the run ends \
                a tenth below it; and (last - best) / (before - best), where more than a tenth of the first loss was \
                gained, and the loss of it is beyond three standard errors.",
@@ -78,6 +78,9 @@ impl Course {
             return None;
         }
         let levels: Vec<f64> = blocks(&losses, 10).into_iter().map(level).collect();
+        if initial <= 0.0 || losses.iter().any(|loss| *loss < 0.0) {
+            return None;
+        }
         let errors: Vec<f64> = blocks(&losses, 10).into_iter().map(standard_error).collect();
         let rises = |loss: &f64| loss.is_nan() || *loss > initial;
         Some(Self {
@@ -145,5 +148,8 @@ mod tests {
         // A short run of small batches, whose losses scatter more than they fall.
         assert!(found((0..20).map(|i| 2.3 - 0.06 * f64::from(i) + f64::from(i % 2))).is_empty());
         assert!(found((0..10).map(|_| 2.3)).is_empty());
+        // A likelihood or a similarity, which falls below zero.
+        assert!(found((0..40).map(|i| -0.1 - 0.02 * f64::from(i))).is_empty());
+        assert!(found((0..40).map(|i| 0.5 - 0.1 * f64::from(i))).is_empty());
     }
 }

@@ -26,7 +26,8 @@ fn check(record: &Record, thresholds: &Thresholds) -> Vec<Finding> {
     let last = blocks(&losses, 10).pop().and_then(median);
     let (Some(before), Some(last), true) = (before, last, losses.len() >= FEWEST_STEPS) else { return Vec::new() };
     let progress = 1.0 - last / before;
-    if progress >= thresholds.progress || progress.is_nan() {
+    // Of a loss that is not above zero a share says nothing.
+    if progress >= thresholds.progress || progress.is_nan() || before <= 0.0 {
         return Vec::new();
     }
     let message = format!("the loss is {} before training and {} at its end", shown(before), shown(last));
@@ -56,5 +57,6 @@ mod tests {
     fn a_loss_that_falls_passes() {
         assert!(check(&healthy(), &Thresholds::default()).is_empty());
         assert!(found((0..40).map(|i| 2.3 - 0.01 * f64::from(i))).is_empty());
+        assert!(found((0..40).map(|i| -0.1 - 0.02 * f64::from(i))).is_empty());
     }
 }

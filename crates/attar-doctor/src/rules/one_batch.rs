@@ -22,7 +22,8 @@ fn check(record: &Record, thresholds: &Thresholds) -> Vec<Finding> {
     let Some(probe) = record.probes("one_batch").last() else { return Vec::new() };
     let (Some(first), Some(last)) = (probe.value("first"), probe.value("last")) else { return Vec::new() };
     let share = last / first;
-    if share <= thresholds.one_batch {
+    // Of a loss that is not above zero a share says nothing.
+    if share <= thresholds.one_batch || first <= 0.0 {
         return Vec::new();
     }
     let steps = probe.value("steps").unwrap_or(f64::NAN);
@@ -48,5 +49,6 @@ mod tests {
     #[test]
     fn what_learns_it_passes() {
         assert!(found(&[("first", 2.0), ("last", 0.01), ("steps", 300.0)]).is_empty());
+        assert!(found(&[("first", -0.1), ("last", -0.9), ("steps", 300.0)]).is_empty());
     }
 }

@@ -13,8 +13,8 @@ pub(super) static RULE: Rule = Rule {
               healthy, at a larger one it looks like a learning rate that is too high; so the curve is no evidence.",
     quantity: "the norm of the gradient buffers just before the first backward pass after a step, which must be zero; \
                where a fresh backward was recorded (probe `stale`), r = |after - fresh| / |fresh| and q = |after - \
-               before - fresh| / |fresh|: stale when r is not zero and q is. Where zero_grad sits is read from the \
-               order of calls.",
+               before - fresh| / |fresh|: stale when r is not zero and q is. A pass with r zero acquits only where its \
+               own buffer was not empty. Where zero_grad sits is read from the order of calls.",
     threshold: "0 for the norm, which emptying makes exactly zero; 1e-2 for r and q, between rounding (1e-7 of the \
                 buffers' size) and a whole stale gradient (about 1).",
     remedy: "call optimizer.zero_grad() before the first backward pass of every step.",
@@ -54,7 +54,8 @@ struct Evidence {
 struct Probes {
     stale: Vec<(u64, f64, f64)>,
     altered: Vec<(u64, f64, f64)>,
-    clean: usize,
+    /// Steps; one whose numbers are not finite says nothing.
+    clean: Vec<u64>,
 }
 
 impl Probes {
@@ -63,9 +64,10 @@ impl Probes {
         for probe in record.probes("stale") {
             let (Some(r), Some(q)) = (probe.value("r"), probe.value("q")) else { continue };
             match (r > tolerance, q > tolerance) {
+                _ if !r.is_finite() || !q.is_finite() => {}
                 (true, false) => probes.stale.push((probe.step, r, q)),
                 (true, true) => probes.altered.push((probe.step, r, q)),
-                (false, _) => probes.clean += 1,
+                (false, _) => probes.clean.push(probe.step),
             }
         }
         probes
@@ -106,10 +108,11 @@ impl Evidence {
             return Some(RULE.finding(Gravity::Warning, r, 0.0, Place::step(step), message));
         }
         if let Some(&step) = self.full.first() {
-            return (*clean == 0)
-                .then(|| self.stale(record, "no fresh backward pass was recorded to confirm it", step));
+            // A step that was found empty says nothing of those that were not.
+            let acquitted = clean.iter().any(|step| self.full.contains(step));
+            return (!acquitted).then(|| self.stale(record, "no fresh backward pass was recorded to confirm it", step));
         }
-        let step = *self.unzeroed.first().filter(|_| self.judged == 0 && *clean == 0)?;
+        let step = *self.unzeroed.first().filter(|_| self.judged == 0 && clean.is_empty())?;
         let message = format!("zero_grad is {}; no norm of the buffers was recorded", self.seat(record));
         Some(RULE.finding(Gravity::Warning, self.unzeroed.len() as f64, 0.0, Place::step(step), message))
     }
@@ -185,6 +188,26 @@ mod tests {
         let mut record = stale();
         record.events.push(probe("stale", &values(1e-9, 0.3)));
         assert!(found(&record).is_empty(), "what is left in the buffers does not reach the gradient");
+    }
+
+    /// `zero_grad` once an epoch, and fresh passes only where the buffers are empty; or ones that are not numbers.
+    #[test]
+    fn what_says_nothing_acquits_nobody() {
+        let clean = [("buffer", 0.0), ("fresh", 0.4), ("r", 1e-8), ("q", 1e-8)];
+        for values in [clean, clean.map(|(name, _)| (name, f64::NAN))] {
+            let mut record = stale();
+            for event in &mut record.events {
+                if let Event::Backward(backward) = event
+                    && backward.step == 21
+                {
+                    backward.buffer = Some(0.0);
+                }
+            }
+            let Event::Probe(mut fresh) = probe("stale", &values) else { unreachable!() };
+            fresh.step = 21;
+            record.events.push(Event::Probe(fresh));
+            assert_eq!(found(&record).first().map(|finding| finding.gravity), Some(Gravity::Fault));
+        }
     }
 
     #[test]

@@ -12,7 +12,8 @@ pub(super) static RULE: Rule = Rule {
                `reduction`): 0 for a mean, 1 for a sum; without the probe, whether the first loss is the batch size \
                times that of a network that knows nothing.",
     threshold: "0.7 (TheDeepChecker tests whether the loss doubles with the batch; a contrastive loss grows as ln N, with an \
-                exponent up to 0.5); without the probe, within a factor of 2.",
+                exponent up to 0.5), and at most 1.3: more is of samples that differ; without the probe, within a factor \
+                of 2.",
     remedy: "average the loss over the samples (reduction=\"mean\"), and scale the learning rate with it.",
     explains: &[
         "initial-loss",
@@ -32,11 +33,13 @@ pub(super) static RULE: Rule = Rule {
 };
 
 const FEWEST_SAMPLES: u64 = 6;
+/// No loss grows faster than its sum.
+const LARGEST_EXPONENT: f64 = 1.3;
 
 fn check(record: &Record, thresholds: &Thresholds) -> Vec<Finding> {
     let exponents: Vec<f64> = record.probes("reduction").filter_map(exponent).collect();
     match exponents.first() {
-        Some(&exponent) if exponent > thresholds.summed_loss_exponent => {
+        Some(&exponent) if (thresholds.summed_loss_exponent..LARGEST_EXPONENT).contains(&exponent) => {
             let message = format!("the loss grows with the number of samples to the power {exponent:.2}");
             let threshold = thresholds.summed_loss_exponent;
             vec![RULE.finding(Gravity::Fault, exponent, threshold, Place::default(), message)]

@@ -23,8 +23,10 @@ fn check(record: &Record, thresholds: &Thresholds) -> Vec<Finding> {
     let (Some(train), Some(eval)) = (probe.value("train"), probe.value("eval")) else { return Vec::new() };
     // A ratio of two losses near zero says nothing.
     let floor = record.ignorant_loss().or(record.initial_loss()).unwrap_or(0.0) / 10.0;
-    let gap = (eval - train) / train.max(floor);
-    if gap <= thresholds.train_eval_gap {
+    let size = train.max(floor);
+    let gap = (eval - train) / size;
+    // Nor does one of losses that are not above zero.
+    if gap <= thresholds.train_eval_gap || size <= 0.0 {
         return Vec::new();
     }
     let message =
@@ -35,7 +37,7 @@ fn check(record: &Record, thresholds: &Thresholds) -> Vec<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rules::fixture::with_probe;
+    use crate::rules::fixture::{set_losses, with_probe};
 
     fn found(values: &[(&str, f64)]) -> Vec<Finding> {
         check(&with_probe("train_eval", values), &Thresholds::default())
@@ -51,5 +53,9 @@ mod tests {
     fn dropout_and_losses_near_zero_pass() {
         assert!(found(&[("train", 1.0), ("eval", 0.6)]).is_empty());
         assert!(found(&[("train", 0.001), ("eval", 0.02)]).is_empty());
+        let mut record = with_probe("train_eval", &[("train", -0.9), ("eval", -0.8)]);
+        (record.header.classes, record.header.target_norm) = (None, None);
+        set_losses(&mut record, (0..40).map(|i| -0.1 - 0.02 * f64::from(i)));
+        assert!(check(&record, &Thresholds::default()).is_empty());
     }
 }

@@ -9,7 +9,7 @@ pub(super) static RULE: Rule = Rule {
     wrong: "the learning-rate schedule moves inside an accumulation window.",
     matters: "with k micro-batches it runs k times too fast: warm-up is too short and the rate has decayed long \
               before training ends.",
-    quantity: "steps whose window of several backward passes has a schedule call after its first.",
+    quantity: "steps with a schedule call between two backward passes of theirs.",
     threshold: "0: schedules are counted in optimizer steps or epochs.",
     remedy: "move the schedule once, after the optimizer's step.",
     explains: &["update-ratio"],
@@ -19,7 +19,7 @@ pub(super) static RULE: Rule = Rule {
 fn check(record: &Record, _: &Thresholds) -> Vec<Finding> {
     let windows = ordered_windows(record);
     let is_schedule = |call: &Call| *call == Call::Schedule;
-    let ill = windows.iter().filter(|w| w.passes() > 1 && (w.inside(is_schedule) || w.after_last(is_schedule)));
+    let ill = windows.iter().filter(|window| window.inside(is_schedule));
     let steps: Vec<u64> = ill.map(|window| window.step).collect();
     let Some(&first) = steps.first() else { return Vec::new() };
     let message = format!("the schedule moves inside {} windows of {}", steps.len(), windows.len());
@@ -29,6 +29,7 @@ fn check(record: &Record, _: &Thresholds) -> Vec<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Event;
     use crate::rules::fixture::loop_of;
 
     #[test]
@@ -40,6 +41,19 @@ mod tests {
     #[test]
     fn moving_with_the_step_passes() {
         let record = loop_of(&["zero", "backward", "backward", "step", "schedule"], 2);
+        assert!(check(&record, &Thresholds::default()).is_empty());
+        // Once before the step: early, but as often as it should.
+        let record = loop_of(&["zero", "backward", "backward", "schedule", "step"], 2);
+        assert!(check(&record, &Thresholds::default()).is_empty());
+    }
+
+    /// Passes that no step followed, and the schedule of the epoch: another rule's.
+    #[test]
+    fn moving_after_what_is_left_of_an_epoch_passes() {
+        let mut record = loop_of(&["zero", "backward", "backward", "step"], 2);
+        let end = record.events.iter().position(|event| matches!(event, Event::Epoch(_))).unwrap();
+        let left = loop_of(&["backward", "backward", "schedule"], 2).events.into_iter().take(3);
+        record.events.splice(end..end, left);
         assert!(check(&record, &Thresholds::default()).is_empty());
     }
 }
