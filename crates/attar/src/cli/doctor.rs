@@ -128,8 +128,8 @@ pub(crate) struct DepthArgs {
     #[arg(long, value_name = "SHALLOW,DEEP", value_delimiter = ',', default_values_t = [20, 56])]
     pub(crate) depths: Vec<usize>,
     /// How many seeds, from --seed on; a single one gives no interval
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = at_least_one)]
-    pub(crate) seeds: usize,
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    pub(crate) seeds: u64,
     /// Time for all trainings; scales epochs, and below four epochs images, by a time that is measured
     #[arg(long, value_name = "MINUTES", allow_negative_numbers = true)]
     pub(crate) budget: Option<f64>,
