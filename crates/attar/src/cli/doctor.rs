@@ -32,7 +32,8 @@ pub(crate) enum CertificateCommand {
     /// Cuts a batch of 32 into k micro-batches of b samples, and into 12, 12 and 8; runs a training loop's window on each;
     /// and compares outputs, loss, every gradient, the update of a plain step and running statistics with the gradient of
     /// the mean loss in one pass. Names the mistakes that fit, the stage that lets the samples of a batch see each other,
-    /// and what remedies it, with the certificate again under the remedy. Exits with 1 if a mistake is named.
+    /// and what remedies it. Then again with layer norm in place of batch norm, or, where there is none, without the planted
+    /// mistake. Exits with 1 if a mistake is named.
     #[command(after_help = "\
 Examples:
   attar doctor accumulation --model resnet --norm batch --dtype f64
