@@ -39,7 +39,7 @@ fn wanted(args: &DepthArgs, common: &Common) -> Result<Wanted, CliError> {
     Ok(Wanted {
         data: args.data.clone(),
         depths: [shallow, deep],
-        seeds: (0..args.seeds).map(|seed| first.wrapping_add(seed)).collect(),
+        seeds: (0..args.seeds).map(|seed| first + seed).collect(),
         width: args.width,
         size: args.size,
         samples: args.samples,
