@@ -33,7 +33,7 @@ pub struct Contrast {
     pub mean: f64,
     /// At 95 %, by Student's t over the seeds; `None` for one seed.
     pub interval: Option<Interval>,
-    /// Whether the shallow net does better than guessing; where it does not, nothing follows.
+    /// Whether the shallow net does better than guessing, at 95 %; where it does not, nothing follows.
     pub learned: bool,
     /// What this says.
     pub judgement: Judgement,

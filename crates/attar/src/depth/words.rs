@@ -111,8 +111,8 @@ pub(crate) fn findings(experiment: &Experiment, found: &Depth) -> Vec<String> {
             percent(MARGIN)
         ),
         Finding::Undecided if verdict.plain.iter().any(|contrast| !contrast.learned) => format!(
-            "Undecided: plain-{shallow} does no better than guessing, so that plain-{deep} cannot do worse: {plain}. More \
-             steps or images, or another seed, may let it learn."
+            "Undecided between plain-{deep} and plain-{shallow}, which is not seen to do better than guessing: {plain}. More \
+             steps, images or seeds may show that it learns."
         ),
         Finding::Undecided => format!(
             "Undecided between plain-{deep} and plain-{shallow}: {plain}. More seeds or more steps narrow the intervals."
