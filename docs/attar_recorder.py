@@ -13,7 +13,8 @@ PyTorch, in the same order, so that the record holds what the loop does, mistake
         recorder.epoch()
     recorder.finish()
 
-A call that the loop forgets is missing in the record, and found. Nothing is hooked; the stages of a model are the
+A call that the loop forgets is missing in the record, and found. Where another call steps, as with a gradient scaler or
+an optimizer that wants a closure, `step` is given it. Nothing is hooked; the stages of a model are the
 tensors that the caller hands to `activations`. docs/recorded_loop.py is a whole loop with the probes.
 """
 
@@ -25,6 +26,9 @@ from datetime import datetime, timezone
 import torch
 
 FORMAT = 1
+
+# No epoch's length keeps step with its multiples.
+GOLDEN = (math.sqrt(5) - 1) / 2
 
 
 class Recorder:
@@ -38,20 +42,20 @@ class Recorder:
         classes: of a classifier with cross-entropy; target_norm: mean squared norm of the target, for squared error.
         stages: {name: activation}, from the input to the output, as `activations` will get them; activation is
         "relu", "tanh", "sigmoid" or "".
-        norms_every: steps between records of the sizes; fresh_every: steps between fresh backward passes, which tell
-        a stale gradient from others at the price of one more pass (0: never).
+        norms_every: steps between records of the sizes; fresh_every: steps, on average, between fresh backward passes,
+        which tell a stale gradient from others at the price of one more pass (0: never). They come unevenly, lest they
+        all fall on the same step of an epoch.
         """
         self.model, self.optimizer = model, optimizer
         self.norms_every, self.fresh_every = norms_every, fresh_every
-        self.epochs, self.steps, self.pending = 0, 0, 0
+        self.epochs, self.steps, self.pending, self.fresh = 0, 0, 0, 0
         self.loss_sum, self.loss_count = 0.0, 0
         self.optimised = [p for group in optimizer.param_groups for p in group["params"]]
         self.named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
         self.stages = dict(stages or {})
-        self.file = open(path, "x", encoding="utf-8", buffering=1 << 16)
         held = {id(p) for p in self.optimised}
         tensors = [tensor_entry(name, p, id(p) in held) for name, p in self.named]
-        settings = {k: float(v) for k, v in optimizer.defaults.items()
+        settings = {k: number(v) for k, v in optimizer.defaults.items()
                     if k != "lr" and isinstance(v, (int, float)) and not isinstance(v, bool)}
         header = {
             "format": FORMAT, "framework": f"torch {torch.__version__}",
@@ -61,10 +65,12 @@ class Recorder:
             "dtype": dtype_name(self.named[0][1].dtype), "parameters": sum(p.numel() for _, p in self.named),
             "data_fingerprint": "",
         }
-        optional = {"classes": classes, "target_norm": target_norm, "tensors": tensors,
+        optional = {"classes": classes, "target_norm": target_norm and number(target_norm), "tensors": tensors,
                     "stages": [{"name": name, "activation": kind} for name, kind in self.stages.items()],
-                    "order": True, "notes": notes}
+                    "order": True, "notes": {str(key): str(note) for key, note in (notes or {}).items()}}
+        self.file = open(path, "x", encoding="utf-8", buffering=1 << 16)
         self._write("header", **header, **{key: value for key, value in optional.items() if value})
+        self.file.flush()
 
     # The calls of the loop, in its order.
 
@@ -81,28 +87,35 @@ class Recorder:
             event["buffer"] = number(norm(p.grad for p in self.optimised))
         self._write("backward", **event, training=self.model.training)
         self.pending += 1
-        confirm = first and self.steps > 0 and self.fresh_every and self.steps % self.fresh_every == 0
-        if not confirm:
+        if not (first and self._fresh_is_due()):
             return loss.backward()
         before = [None if p.grad is None else p.grad.clone() for p in self.optimised]
-        fresh = torch.autograd.grad(loss, self.optimised, retain_graph=True, allow_unused=True)
+        trained = [p for p in self.optimised if p.requires_grad]
+        found = iter(torch.autograd.grad(loss, trained, retain_graph=True, allow_unused=True))
+        fresh = [next(found) if p.requires_grad else None for p in self.optimised]
         loss.backward()
         self._stale(before, fresh)
 
     def clip(self, limit):
         """torch.nn.utils.clip_grad_norm_ over what the optimizer holds."""
         length = torch.nn.utils.clip_grad_norm_(self.optimised, limit)
-        self._write("clip", epoch=self.epochs + 1, step=self.steps + 1, norm=number(length), limit=limit)
+        self._write("clip", epoch=self.epochs + 1, step=self.steps + 1, norm=number(length),
+                    limit=number(limit))
 
-    def step(self, loss):
-        """optimizer.step(); `loss` is that of the whole batch."""
+    def step(self, loss, call=None):
+        """optimizer.step(), or `call`; `loss` is that of the whole batch.
+
+        With a gradient scaler: `scaler.unscale_(optimizer)`, so that gradients are recorded as they are, then
+        `recorder.step(loss, lambda: (scaler.step(optimizer), scaler.update()))`. With a closure:
+        `recorder.step(loss, lambda: optimizer.step(closure))`; what the closure calls is not recorded.
+        """
         measured = self.steps % self.norms_every == 0
         before = [p.detach().clone() for _, p in self.named] if measured else None
         gradients = [p.grad for _, p in self.named]
         sizes = [None if g is None else number(norm([g])) for g in gradients] if measured else None
         nonfinite = [0 if g is None else int((~g.isfinite()).sum()) for g in gradients] if measured else [0]
         rate = self.optimizer.param_groups[0]["lr"]
-        self.optimizer.step()
+        (call or self.optimizer.step)()
         self.steps, self.pending = self.steps + 1, 0
         self.loss_sum, self.loss_count = self.loss_sum + plain(loss), self.loss_count + 1
         place = {"epoch": self.epochs + 1, "step": self.steps}
@@ -172,19 +185,23 @@ class Recorder:
         self.probe("one_batch", {"first": losses[0], "last": losses[-1], "steps": steps})
 
     def probe_reduction(self, loss_of, inputs, targets):
-        """The loss of the same weights on half of a batch and on all of it; `loss_of(model, inputs, targets)`."""
+        """The loss of the same weights on both halves of a batch, their mean, and on the same samples at once;
+        `loss_of(model, inputs, targets)`."""
         half = len(inputs) // 2
+        halves = [slice(half), slice(half, 2 * half)]
         with self._undisturbed(), torch.no_grad():
-            small = loss_of(self.model, inputs[:half], targets[:half])
-            large = loss_of(self.model, inputs, targets)
-        values = {"small": small, "large": large, "small_samples": half, "large_samples": len(inputs)}
+            small = sum(float(loss_of(self.model, inputs[part], targets[part])) for part in halves) / 2
+            large = loss_of(self.model, inputs[:2 * half], targets[:2 * half])
+        values = {"small": small, "large": large, "small_samples": half, "large_samples": 2 * half}
         self.probe("reduction", values)
 
     def probe_train_eval(self, loss_of, inputs, targets):
         """The loss of one batch in training and in evaluation mode."""
-        with self._undisturbed(), torch.no_grad():
-            train = float(loss_of(self.model.train(), inputs, targets))
+        with self._undisturbed() as found, torch.no_grad():
+            # First: a pass in training mode moves the running statistics towards this batch.
             evaluated = float(loss_of(self.model.eval(), inputs, targets))
+            found.set_training()
+            train = float(loss_of(self.model, inputs, targets))
         self.probe("train_eval", {"train": train, "eval": evaluated})
 
     def probe_input(self, loss_of, inputs, targets):
@@ -195,20 +212,22 @@ class Recorder:
             loss, zeroed = (float(loss_of(self.model, x, targets)) for x in (inputs, torch.zeros_like(inputs)))
         self.probe("input", {"variation": spread, "loss": loss, "loss_zeroed": zeroed})
 
-    def probe_accumulation(self, window, sample_losses, inputs, targets, splits=None):
+    def probe_accumulation(self, window, sample_losses, inputs, targets, splits=None, clip=None):
         """The accumulation certificate on one batch, for the loop's own window.
 
         window(micro_batches): what the loop does from zero_grad to before the step, given a list of (inputs, targets);
-        it is called outside the record, so let it call PyTorch and not the recorder.
+        it is called outside the record, so let it call PyTorch and not the recorder. If it returns the loss that the
+        loop reports, that is compared too.
         sample_losses(model, inputs, targets): the losses of the samples, one each; their mean in one pass gives g0.
         splits: lists of sizes; by default the batch in 1, 2, 4, ... equal parts, and in three unequal ones.
+        clip: the norm to which the loop clips, to tell clipping inside the window from other mistakes.
         """
         for sizes in splits or default_splits(len(inputs)):
             counts = {"micro_batches": len(sizes), "samples": len(inputs), "smallest": min(sizes),
                       "largest": max(sizes)}
             with self._undisturbed():
                 try:
-                    values = self._accumulation(window, sample_losses, inputs, targets, sizes)
+                    values = self._accumulation(window, sample_losses, inputs, targets, sizes, clip)
                 except ValueError:  # batch norm refuses one value per channel
                     values = dict.fromkeys(("error", "scale", "angle"), math.nan)
             self.probe("accumulation", {**counts, **values})
@@ -231,11 +250,19 @@ class Recorder:
     # Below: how it is done.
 
     def _write(self, event, **fields):
-        json.dump({"event": event, **fields}, self.file, separators=(",", ":"), allow_nan=False)
-        self.file.write("\n")
+        # The whole line first: what cannot be written leaves no half of one.
+        line = json.dumps({"event": event, **fields}, separators=(",", ":"), allow_nan=False)
+        self.file.write(line + "\n")
 
     def _epoch_now(self):
         return self.epochs + 1 if self.loss_count or self.pending else self.epochs
+
+    def _fresh_is_due(self):
+        jitter = (self.fresh + 1) * GOLDEN % 1
+        if not self.fresh_every or self.steps < max(1, int(self.fresh_every * (self.fresh + jitter))):
+            return False
+        self.fresh += 1
+        return True
 
     def _stale(self, before, fresh):
         zeros = [torch.zeros_like(p) for p in self.optimised]
@@ -251,7 +278,7 @@ class Recorder:
     def _undisturbed(self):
         return Undisturbed(self.model)
 
-    def _accumulation(self, window, sample_losses, inputs, targets, sizes):
+    def _accumulation(self, window, sample_losses, inputs, targets, sizes, clip):
         parts = list(zip(inputs.split(sizes), targets.split(sizes)))
         start = {name: value.clone() for name, value in self.model.state_dict().items()}
         seed = generators()
@@ -260,8 +287,8 @@ class Recorder:
             self.model.load_state_dict(start)
             set_generators(seed)
             self.model.zero_grad()
-            run()
-            return flat(torch.zeros_like(p) if p.grad is None else p.grad for _, p in self.named)
+            loss = run()
+            return flat(torch.zeros_like(p) if p.grad is None else p.grad for _, p in self.named), loss
 
         def outputs(batches):
             self.model.load_state_dict(start)
@@ -270,40 +297,56 @@ class Recorder:
                 return torch.cat([self.model(x) for x, _ in batches])
 
         def mean_loss(x, y):
-            return sample_losses(self.model, x, y).mean().backward()
+            loss = sample_losses(self.model, x, y).mean()
+            loss.backward()
+            return loss.item()
 
-        whole = gradient(lambda: mean_loss(inputs, targets))
-        found = gradient(lambda: window(parts))
-        last = gradient(lambda: mean_loss(*parts[-1]))
+        whole, loss = gradient(lambda: mean_loss(inputs, targets))
+        found, reported = gradient(lambda: window(parts))
+        own = [gradient(lambda part=part: mean_loss(*part))[0] for part in (parts if clip else parts[-1:])]
+        clipped = distance_to_clipped(found, own, sizes, clip) if clip else None
+        optional = {"clipped": clipped, "loss": None if reported is None else abs(plain(reported) / loss - 1)}
         one, cut = outputs([(inputs, targets)]), outputs(parts)
         self.model.load_state_dict(start)
         return {
             "outputs": difference(cut, one), "error": (found - whole).norm() / whole.norm(),
             "scale": found @ whole / (whole @ whole), "angle": one_less_cosine(found, whole),
-            "last_angle": one_less_cosine(found, last),
+            "last_angle": one_less_cosine(found, own[-1]),
+            **{name: value for name, value in optional.items() if value is not None},
         }
 
 
 class Undisturbed:
-    """Puts weights, running statistics, gradients, mode and generator back as they were."""
+    """Puts weights, running statistics, gradients, modes and generator back as they were."""
 
     def __init__(self, model):
         self.model = model
 
     def __enter__(self):
-        self.training = self.model.training
+        self.modes = [(module, module.training) for module in self.model.modules()]
         self.state = {name: value.clone() for name, value in self.model.state_dict().items()}
         self.gradients = [(p, p.grad) for p in self.model.parameters()]
         for p, _ in self.gradients:
             p.grad = None
         self.generator = generators()
+        return self
 
     def __exit__(self, *_):
         self.model.load_state_dict(self.state)
-        self.model.train(self.training)
+        self._set_modes()
         for p, gradient in self.gradients:
             p.grad = gradient
         set_generators(self.generator)
+
+    def set_training(self):
+        """Modes as the loop has them, frozen parts too; all in training mode if it evaluates now."""
+        self._set_modes()
+        if not self.model.training:
+            self.model.train()
+
+    def _set_modes(self):
+        for module, training in self.modes:
+            module.training = training
 
 
 def generators():
@@ -387,8 +430,27 @@ def first_row_slopes(output, inputs):
 
 
 def one_less_cosine(a, b):
-    """1 - cos(a, b) without cancellation: half the squared distance of the two directions."""
+    """1 - cos(a, b) without cancellation: half the squared distance of the two directions; 1 where one is none."""
+    if not (a.any() and b.any()):
+        return 1.0
     return float((a / a.norm() - b / b.norm()).square().sum() / 2)
+
+
+def distance_to_clipped(found, own, sizes, limit):
+    """Relative distance to what clipping inside the window gives: the mean of the micro-batches' clipped gradients, or
+    buffers that are clipped after every pass but the last; the nearer. None where nothing is clipped."""
+    mean, buffer, longest = torch.zeros_like(found), torch.zeros_like(found), 0.0
+    for gradient, size in zip(own, sizes):
+        longest = max(longest, float(buffer.norm()), float(gradient.norm()))
+        share = size / sum(sizes)
+        mean = mean + share * shortened(gradient, limit)
+        buffer = shortened(buffer, limit) + share * gradient
+    return min((found - to).norm() / to.norm() for to in (mean, buffer)) if longest > limit else None
+
+
+def shortened(gradient, limit):
+    """As torch.nn.utils.clip_grad_norm_ does it."""
+    return gradient * min(1.0, limit / (float(gradient.norm()) + 1e-6))
 
 
 def dtype_name(dtype):

@@ -91,10 +91,12 @@ def window_of(model, averaged):
     """What the loop does from zero_grad to before the step, for the accumulation probe."""
     def window(parts):
         model.zero_grad()
-        samples = sum(len(x) for x, _ in parts)
+        samples, mean = sum(len(x) for x, _ in parts), 0.0
         for x, y in parts:
-            loss = loss_of(model, x, y)
-            (loss * len(x) / samples if averaged else loss).backward()
+            loss, share = loss_of(model, x, y), len(x) / samples
+            (loss * share if averaged else loss).backward()
+            mean += share * loss.item()
+        return mean
     return window
 
 

@@ -31,6 +31,8 @@ pub struct Split {
     /// Relative distance of g to the mean of the clipped micro-gradients, or to buffers clipped after each, whichever is
     /// nearer; `None` where nothing was clipped.
     pub clipped: Option<f64>,
+    /// Relative difference of the loss that the loop reports.
+    pub loss: Option<f64>,
     /// Relative difference of the update that a plain step of descent makes.
     pub parameters: Option<f64>,
     /// Relative difference of the running statistics.
@@ -82,7 +84,7 @@ pub enum Fault {
     ScheduleInside,
     /// Data-parallel ranks whose parameters do not stay equal.
     RanksDrift,
-    /// Gradient, update or running statistics differ in a way that no mistake above explains.
+    /// Gradient, update, running statistics or reported loss differ in a way that no mistake above explains.
     Unexplained,
 }
 
@@ -104,7 +106,7 @@ impl Fault {
             Self::DroppedWindow => "step at the end of an epoch too, weighing by the samples that are there",
             Self::ScheduleInside => "move the schedule once, after the optimizer's step",
             Self::RanksDrift => "start all ranks from the same weights and let each step with the same gradient",
-            Self::Unexplained => "compare the gradients tensor by tensor",
+            Self::Unexplained => "compare the gradients tensor by tensor, and how the loss is added up",
         }
     }
 }
@@ -190,6 +192,11 @@ impl Judge<'_> {
     /// 1 - cos of two vectors that differ by `tolerance` is half its square, but never less than rounding in `f64`.
     fn angle_tolerance(&self) -> f64 {
         (self.tolerance * self.tolerance).max(1e-13)
+    }
+
+    /// Half the digits: a small loss is a difference of large outputs, whose rounding it has in full.
+    fn loss_tolerance(&self) -> f64 {
+        self.tolerance.sqrt()
     }
 
     fn is_bent(&self, split: &Split) -> bool {
@@ -306,19 +313,20 @@ impl Judge<'_> {
         }
     }
 
-    /// Names updates and running statistics that differ although the gradients do not.
+    /// Names updates, running statistics and reported losses that differ although the gradients do not.
     fn update(&mut self, splits: &[&Split]) {
         if !self.faults.is_empty() || !self.order.is_empty() {
             return;
         }
         let worst = |of: fn(&Split) -> Option<f64>| splits.iter().filter_map(|split| of(split)).fold(0.0, f64::max);
         let differences = [
-            ("the gradient differs", worst(|split| Some(split.error))),
-            ("equal gradients, but another update", worst(|split| split.parameters)),
-            ("equal gradients, but other running statistics", worst(|split| split.buffers)),
+            ("the gradient differs", worst(|split| Some(split.error)), self.tolerance),
+            ("equal gradients, but another update", worst(|split| split.parameters), self.tolerance),
+            ("equal gradients, but other running statistics", worst(|split| split.buffers), self.tolerance),
+            ("equal gradients, but the loop reports another loss", worst(|split| split.loss), self.loss_tolerance()),
         ];
-        if let Some((what, worst)) = differences.into_iter().find(|(_, worst)| *worst > self.tolerance) {
-            self.name(Fault::Unexplained, worst, self.tolerance, format!("{what}: {worst:.1e}"));
+        if let Some((what, worst, limit)) = differences.into_iter().find(|(_, worst, limit)| worst > limit) {
+            self.name(Fault::Unexplained, worst, limit, format!("{what}: {worst:.1e}"));
         }
     }
 
@@ -401,6 +409,7 @@ fn split(probe: &Probe) -> Split {
         angle: number("angle"),
         last_angle: probe.value("last_angle"),
         clipped: probe.value("clipped"),
+        loss: probe.value("loss"),
         parameters: probe.value("parameters"),
         buffers: probe.value("buffers"),
         failure: None,

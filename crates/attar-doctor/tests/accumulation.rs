@@ -98,6 +98,7 @@ fn measure(plant: Plant, sizes: &[usize]) -> Split {
         angle: angle(&sum, &whole),
         last_angle: Some(angle(&sum, &last)),
         clipped: clips.then(|| distance(&sum, &clipped)),
+        loss: Some(0.0),
         parameters: Some(distance(&sum, &whole)),
         buffers: None,
         failure: None,
@@ -181,6 +182,21 @@ fn scales_of_no_known_mistake_are_not_passed_over() {
     let mut splits = self::splits(Plant::Nothing);
     splits[2].parameters = Some(0.1);
     assert_eq!(verdict(&splits), [Fault::Unexplained]);
+}
+
+#[test]
+fn a_loss_that_is_reported_wrongly_is_not_certified() {
+    let reporting = |difference| {
+        let mut splits = splits(Plant::Nothing);
+        splits[2].loss = Some(difference);
+        judge(&splits, &[], &[], tolerance("f32", N as u64))
+    };
+    // Four times the loss; the mean of means of parts of much the same size; rounding of a small loss in f32.
+    let wrong = reporting(3.0);
+    assert_eq!(named(&wrong), [Fault::Unexplained]);
+    assert!(wrong.faults[0].message.contains("another loss"), "{}", wrong.faults[0].message);
+    assert_eq!(named(&reporting(1e-2)), [Fault::Unexplained]);
+    assert_eq!(named(&reporting(1e-4)), []);
 }
 
 #[test]

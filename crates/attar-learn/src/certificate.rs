@@ -57,8 +57,6 @@ pub struct MeasuredSplit {
     pub sizes: Vec<usize>,
     /// What is judged.
     pub split: Split,
-    /// Relative difference of the loss that is reported.
-    pub loss: f64,
     /// The parameter whose gradient differs most, and by how much of |g0|.
     pub worst: Option<(String, f64)>,
 }
@@ -104,6 +102,7 @@ fn numbers(split: &Split) -> Vec<(&'static str, f64)> {
     let optional = [
         ("last_angle", split.last_angle),
         ("clipped", split.clipped),
+        ("loss", split.loss),
         ("parameters", split.parameters),
         ("buffers", split.buffers),
     ];
@@ -188,7 +187,7 @@ impl<N: Staged, P: Problem> Subject<'_, N, P> {
             let nan = f64::NAN;
             let (outputs, error, scale, angle) = (nan, nan, nan, nan);
             let split = Split { outputs, error, scale, angle, failure: Some(reason.clone()), ..counts };
-            return MeasuredSplit { sizes: sizes.into(), split, loss: nan, worst: None };
+            return MeasuredSplit { sizes: sizes.into(), split, worst: None };
         }
         let tensors = parameters(self.network);
         let flat = |gradient: &Gradient| gradient.entries(&tensors).concat();
@@ -201,12 +200,12 @@ impl<N: Staged, P: Problem> Subject<'_, N, P> {
             angle: angle(&g, &g0),
             last_angle: last.map(|last| angle(&g, &last)),
             clipped: self.clip.and_then(|limit| self.clipped(parts, limit, &g, &flat)),
+            loss: Some(((found.loss - whole.loss) / whole.loss).abs()),
             parameters: Some(update_difference(&tensors, found, whole)),
             buffers: statistics_difference(&found.network.statistics(), &whole.network.statistics()),
             ..counts
         };
-        let loss = ((found.loss - whole.loss) / whole.loss).abs();
-        MeasuredSplit { sizes: sizes.into(), split, loss, worst: worst(&tensors, found, whole) }
+        MeasuredSplit { sizes: sizes.into(), split, worst: worst(&tensors, found, whole) }
     }
 
     /// The distance of `g` to what clipping inside the window gives: the mean of clipped micro-gradients, or buffers

@@ -15,7 +15,7 @@ pub use cost::seconds_per_image;
 pub use images::Images;
 pub use recipe::{Family, NetSpec, Recipe};
 pub use signal::{Layer, Signal};
-pub use trial::{Errors, Outcome, Trial};
+pub use trial::{Errors, Outcome, Trial, measured_at};
 pub use verdict::{Contrast, Finding, Judgement, MARGIN, Verdict, judge};
 
 use burn::tensor::Device;

@@ -42,8 +42,17 @@ pub struct Outcome {
     pub diverged: Option<usize>,
     /// Mean loss of each epoch, on what the net was shown.
     pub losses: Vec<f64>,
-    /// At initialisation, after a tenth of the steps, after half of them and at the end.
+    /// The training error of a net that takes every image for one of the most frequent class.
+    pub guessing: f64,
+    /// After each of [`measured_at`] that the training reached.
     pub signals: Vec<Signal>,
+}
+
+/// The steps before signals are measured: none, a tenth of `steps`, half of them and all. Few steps have fewer places.
+pub fn measured_at(steps: usize) -> Vec<usize> {
+    let mut all = vec![0, steps.div_ceil(10), steps.div_ceil(2), steps];
+    all.dedup();
+    all
 }
 
 impl Trial {
@@ -61,17 +70,18 @@ impl Trial {
         let mut seen = Seen {
             trial: self,
             probe: labelled.batch(&probe, seed),
-            at: [steps.div_ceil(10), steps.div_ceil(2), steps],
+            at: measured_at(steps),
             losses: Vec::new(),
             signals: Vec::new(),
         };
         seen.measure(&network, 0)?;
+        let guessing = guessing(images);
         let (errors, diverged) = match classify(&labelled, &training, State::start(network), &mut seen) {
             Ok(state) => (errors(&labelled, &state.model, recipe, seed)?, None),
-            Err(Error::NonFinite { step, .. }) => (guessing(images), Some(step)),
+            Err(Error::NonFinite { step, .. }) => (Errors { training: guessing, evaluation: guessing }, Some(step)),
             Err(error) => return Err(error),
         };
-        Ok(Outcome { trial: self, steps, errors, diverged, losses: seen.losses, signals: seen.signals })
+        Ok(Outcome { trial: self, steps, errors, diverged, losses: seen.losses, guessing, signals: seen.signals })
     }
 }
 
@@ -80,20 +90,19 @@ fn errors(labelled: &Labelled, network: &Net, recipe: &Recipe, seed: u64) -> Res
     Ok(Errors { training: error(Mode::Training { batch: recipe.batch_size })?, evaluation: error(Mode::Evaluation)? })
 }
 
-/// The errors of a net that takes every image for one of the most frequent class.
-fn guessing(images: &Images) -> Errors {
+/// The error of a net that takes every image for one of the most frequent class.
+fn guessing(images: &Images) -> f64 {
     let mut counts = vec![0_usize; images.classes];
     images.labels.iter().for_each(|&label| counts[label as usize] += 1);
     let most = counts.into_iter().max().unwrap_or(0);
-    let error = 1.0 - most as f64 / images.samples() as f64;
-    Errors { training: error, evaluation: error }
+    1.0 - most as f64 / images.samples() as f64
 }
 
 /// Measures on the way.
 struct Seen {
     trial: Trial,
     probe: ProbeBatch,
-    at: [usize; 3],
+    at: Vec<usize>,
     losses: Vec<f64>,
     signals: Vec<Signal>,
 }

@@ -16,7 +16,7 @@ pub enum Judgement {
     Worse,
     /// The interval reaches zero and stays below [`MARGIN`].
     NotWorse,
-    /// The interval reaches both zero and [`MARGIN`], or there is none.
+    /// The interval reaches both zero and [`MARGIN`], there is none or its width is zero, or the shallow net guesses.
     Undecided,
 }
 
@@ -33,6 +33,8 @@ pub struct Contrast {
     pub mean: f64,
     /// At 95 %, by Student's t over the seeds; `None` for one seed.
     pub interval: Option<Interval>,
+    /// Whether the shallow net does better than guessing, at 95 %; where it does not, nothing follows.
+    pub learned: bool,
     /// What this says.
     pub judgement: Judgement,
 }
@@ -83,25 +85,42 @@ pub fn judge(outcomes: &[Outcome], [shallow, deep]: [usize; 2]) -> Verdict {
 impl Contrast {
     /// Compares `net` with `other`, seed by seed.
     pub fn of(outcomes: &[Outcome], net: NetSpec, other: NetSpec, longer: usize) -> Self {
-        let error = |net, seed| {
-            let same = |outcome: &&Outcome| outcome.trial.net == net && outcome.trial.longer == longer;
-            let outcome = outcomes.iter().filter(same).find(|outcome| outcome.trial.seed == seed)?;
-            Some(outcome.errors.training)
-        };
-        let of_net = outcomes.iter().filter(|outcome| outcome.trial.net == net && outcome.trial.longer == longer);
+        let pairs = pairs(outcomes, net, other, longer);
         let differences: Vec<f64> =
-            of_net.filter_map(|outcome| Some(outcome.errors.training - error(other, outcome.trial.seed)?)).collect();
+            pairs.iter().map(|[own, other]| own.errors.training - other.errors.training).collect();
         let mean = mean_interval(&differences);
         let interval = mean.and_then(|mean| mean.interval);
         let mean = mean.map_or(f64::NAN, |mean| mean.mean);
-        Self { net, longer, mean, interval, judgement: judgement(interval), differences }
+        let learned = learned(&pairs);
+        let judgement = match interval {
+            // Errors of few images come in few values, and their scatter may be none by chance.
+            Some(Interval { low, high }) if !learned || (high - low < 1e-9 && !errs_nowhere(&pairs)) => {
+                Judgement::Undecided
+            }
+            Some(Interval { low, .. }) if low > 0.0 => Judgement::Worse,
+            Some(Interval { high, .. }) if high < MARGIN => Judgement::NotWorse,
+            _ => Judgement::Undecided,
+        };
+        Self { net, longer, mean, interval, learned, judgement, differences }
     }
 }
 
-fn judgement(interval: Option<Interval>) -> Judgement {
-    match interval {
-        Some(Interval { low, .. }) if low > 0.0 => Judgement::Worse,
-        Some(Interval { high, .. }) if high < MARGIN => Judgement::NotWorse,
-        _ => Judgement::Undecided,
-    }
+/// The outcomes of two nets from the same seeds.
+fn pairs(outcomes: &[Outcome], net: NetSpec, other: NetSpec, longer: usize) -> Vec<[&Outcome; 2]> {
+    let of = |net| {
+        let same = move |outcome: &&Outcome| outcome.trial.net == net && outcome.trial.longer == longer;
+        outcomes.iter().filter(same)
+    };
+    let twin = |own: &Outcome| of(other).find(|outcome| outcome.trial.seed == own.trial.seed);
+    of(net).filter_map(|own| Some([own, twin(own)?])).collect()
+}
+
+/// Whether the second of each pair does better than guessing, at 95 % where there are several.
+fn learned(pairs: &[[&Outcome; 2]]) -> bool {
+    let gains: Vec<f64> = pairs.iter().map(|[_, other]| other.guessing - other.errors.training).collect();
+    mean_interval(&gains).is_some_and(|gain| gain.interval.map_or(gain.mean, |interval| interval.low) > 0.0)
+}
+
+fn errs_nowhere(pairs: &[[&Outcome; 2]]) -> bool {
+    pairs.iter().all(|[own, _]| own.errors.training == 0.0)
 }

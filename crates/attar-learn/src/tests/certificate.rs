@@ -1,6 +1,7 @@
 //! The certificate on a small network: what passes, what does not, and each planted mistake by its name.
 
-use attar_doctor::accumulation::{Fault, Verdict, judge, order_faults, tolerance};
+use attar_doctor::accumulation::{Fault, Verdict, judge, measurements, order_faults, tolerance};
+use attar_doctor::{Event, Header, Record};
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{DType, Tensor};
@@ -138,6 +139,21 @@ fn mean_gradient(network: &Small, problem: &Classified, samples: &[u64]) -> Vec<
     let mut entries = Entries(&gradients, Vec::new());
     network.visit(&mut entries);
     entries.1
+}
+
+/// The judge sees the loss, in the record too.
+#[test]
+fn the_reported_loss_is_measured() {
+    let (measured, _) = small(&Small::new(Kind::Layer, 0.3, DType::F64), None, DType::F64);
+    assert!(measured.splits.iter().all(|split| split.split.loss.unwrap() < 1e-12));
+    let mut record = Record { header: Header { dtype: "f64".into(), ..Header::default() }, events: Vec::new() };
+    let of = |record: &Record| judge(&measurements(record).0, &[], &[], 1e-12);
+    let mut probes = measured.probes(0, 0);
+    record.events = probes.iter().cloned().map(Event::Probe).collect();
+    assert!(of(&record).passed());
+    probes[2].values.insert("loss".into(), 3.0);
+    record.events = probes.into_iter().map(Event::Probe).collect();
+    assert_eq!(named(&of(&record)), [Fault::Unexplained]);
 }
 
 #[test]

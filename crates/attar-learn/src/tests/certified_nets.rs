@@ -49,7 +49,8 @@ fn norms_of_a_sample_and_none_pass_on_every_split_of_every_kind() {
             assert!(verdict.passed(), "{} {norm:?}: {:#?}", kind.name(), verdict.faults);
             for split in &measured.splits {
                 let of = &split.split;
-                let worst = [of.outputs, of.error, of.parameters.unwrap(), split.loss].into_iter().fold(0.0, f64::max);
+                let worst =
+                    [of.outputs, of.error, of.parameters.unwrap(), of.loss.unwrap()].into_iter().fold(0.0, f64::max);
                 assert!(worst <= 1e-12, "{} {norm:?} {:?}: {worst:e}", kind.name(), split.sizes);
                 assert!((of.scale - 1.0).abs() <= 1e-12 && of.angle <= 1e-13 && of.buffers.is_none());
             }

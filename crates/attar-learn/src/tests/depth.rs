@@ -21,6 +21,7 @@ fn outcomes(plain: [&[f64]; 2], residual: [&[f64]; 2]) -> Vec<Outcome> {
         errors: Errors { training, evaluation: f64::NAN },
         diverged: None,
         losses: Vec::new(),
+        guessing: 0.9,
         signals: Vec::new(),
     };
     let mut all = Vec::new();
@@ -50,7 +51,7 @@ fn the_verdict_goes_by_both_lengths() {
 
 #[test]
 fn intervals_are_of_paired_differences() {
-    let found = judge(&outcomes([&[0.1, 0.2, 0.3], &[0.0; 3]], [&[-0.2, -0.1, -0.3], &[0.0; 3]]), [8, 14]);
+    let found = judge(&outcomes([&[0.1, 0.2, 0.3], &[0.0; 3]], [&[-0.2, -0.1, -0.3], &[0.001, -0.001, 0.0]]), [8, 14]);
     // Student's t with two degrees of freedom is 4.30265; the deviation 0.1.
     let half = 4.302_65 * 0.1 / 3.0_f64.sqrt();
     for (contrast, mean, judgement) in
@@ -61,6 +62,19 @@ fn intervals_are_of_paired_differences() {
         assert!((low - (mean - half)).abs() < 1e-6 && (high - (mean + half)).abs() < 1e-6);
     }
     assert_eq!(found.residual[1].judgement, Judgement::NotWorse);
+}
+
+/// Beside a net that has not learned, or without scatter, nothing is decided; a net that errs nowhere is not worse.
+#[test]
+fn guessing_and_no_scatter_decide_nothing() {
+    let check = |outcomes: &[Outcome], expected| assert_eq!(judge(outcomes, [8, 14]).finding, expected);
+    let mut same = outcomes([&[0.001, -0.001, 0.0]; 2], [&[0.0; 3]; 2]);
+    check(&same, Finding::None);
+    same.iter_mut().for_each(|outcome| outcome.guessing = 0.1);
+    check(&same, Finding::Undecided);
+    assert!(!judge(&same, [8, 14]).plain[0].learned);
+    check(&outcomes([&[-0.025; 3]; 2], [&[0.0; 3]; 2]), Finding::Undecided);
+    check(&outcomes([&[-0.1; 3]; 2], [&[0.0; 3]; 2]), Finding::None);
 }
 
 fn images() -> Images {

@@ -32,7 +32,8 @@ pub(crate) enum CertificateCommand {
     /// Cuts a batch of 32 into k micro-batches of b samples, and into 12, 12 and 8; runs a training loop's window on each;
     /// and compares outputs, loss, every gradient, the update of a plain step and running statistics with the gradient of
     /// the mean loss in one pass. Names the mistakes that fit, the stage that lets the samples of a batch see each other,
-    /// and what remedies it, with the certificate again under the remedy. Exits with 1 if a mistake is named.
+    /// and what remedies it. Then again with layer norm in place of batch norm, or, where there is none, without the planted
+    /// mistake. Exits with 1 if a mistake is named.
     #[command(after_help = "\
 Examples:
   attar doctor accumulation --model resnet --norm batch --dtype f64
@@ -128,8 +129,8 @@ pub(crate) struct DepthArgs {
     #[arg(long, value_name = "SHALLOW,DEEP", value_delimiter = ',', default_values_t = [20, 56])]
     pub(crate) depths: Vec<usize>,
     /// How many seeds, from --seed on; a single one gives no interval
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = at_least_one)]
-    pub(crate) seeds: usize,
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    pub(crate) seeds: u64,
     /// Time for all trainings; scales epochs, and below four epochs images, by a time that is measured
     #[arg(long, value_name = "MINUTES", allow_negative_numbers = true)]
     pub(crate) budget: Option<f64>,

@@ -1,7 +1,9 @@
 //! What was found, as a table and in sentences.
 
 use attar_doctor::Thresholds;
-use attar_learn::depth::{Contrast, Depth, Finding, Judgement, LONGER, MARGIN, NetSpec, Outcome, Signal, Trial};
+use attar_learn::depth::{
+    Contrast, Depth, Finding, Judgement, LONGER, MARGIN, NetSpec, Outcome, Signal, Trial, measured_at,
+};
 use attar_linear::{Interval, mean_interval};
 
 use super::Experiment;
@@ -38,9 +40,10 @@ impl<'a> Group<'a> {
         self.outcomes.iter().map(|outcome| of(outcome)).sum::<f64>() / self.outcomes.len() as f64
     }
 
-    /// The mean of something of the signals that were measured at the same place, over the seeds that got there.
-    pub(crate) fn mean_signal(&self, place: usize, of: impl Fn(&Signal) -> f64) -> f64 {
-        let values: Vec<f64> = self.outcomes.iter().filter_map(|outcome| outcome.signals.get(place)).map(of).collect();
+    /// The mean of something of the signals that were measured after `step` steps, over the seeds that got there.
+    pub(crate) fn mean_signal(&self, step: usize, of: impl Fn(&Signal) -> f64) -> f64 {
+        let signals = self.outcomes.iter().flat_map(|outcome| &outcome.signals).filter(|signal| signal.step == step);
+        let values: Vec<f64> = signals.map(of).collect();
         values.iter().sum::<f64>() / values.len() as f64
     }
 }
@@ -74,22 +77,19 @@ pub(crate) const SIGNAL_COLUMNS: [&str; 6] =
 
 /// Signals and gradients on their way, means over the seeds.
 pub(crate) fn signals(outcomes: &[Outcome]) -> Vec<Vec<String>> {
-    let row = |group: &Group, place: usize| {
-        let after = group.outcomes.first().and_then(|outcome| outcome.signals.get(place)).map(|signal| signal.step);
+    let row = |group: &Group, step: usize| {
         vec![
             group.net.name(),
             group.steps().to_string(),
-            after.map_or("-".into(), |step| step.to_string()),
-            format!("{:+.3}", group.mean_signal(place, |signal| signal.variance_slope)),
-            format!("{:+.3}", group.mean_signal(place, |signal| signal.gradient_slope)),
-            times(group.mean_signal(place, |signal| signal.ratio.ln()).exp()),
+            step.to_string(),
+            format!("{:+.3}", group.mean_signal(step, |signal| signal.variance_slope)),
+            format!("{:+.3}", group.mean_signal(step, |signal| signal.gradient_slope)),
+            times(group.mean_signal(step, |signal| signal.ratio.ln()).exp()),
         ]
     };
-    groups(outcomes).iter().flat_map(|group| (0..PLACES).map(move |place| row(group, place))).collect()
+    let rows = |group: &Group| measured_at(group.steps()).into_iter().map(|step| row(group, step)).collect::<Vec<_>>();
+    groups(outcomes).iter().flat_map(rows).collect()
 }
-
-/// Times at which signals are measured.
-const PLACES: usize = 4;
 
 /// What was found, in a sentence each; the first is the verdict.
 pub(crate) fn findings(experiment: &Experiment, found: &Depth) -> Vec<String> {
@@ -109,6 +109,10 @@ pub(crate) fn findings(experiment: &Experiment, found: &Depth) -> Vec<String> {
         Finding::None => format!(
             "No degradation: plain-{deep} is not worse than plain-{shallow} by {} points or more: {plain}.",
             percent(MARGIN)
+        ),
+        Finding::Undecided if verdict.plain.iter().any(|contrast| !contrast.learned) => format!(
+            "Undecided between plain-{deep} and plain-{shallow}, which is not seen to do better than guessing: {plain}. More \
+             steps, images or seeds may show that it learns."
         ),
         Finding::Undecided => format!(
             "Undecided between plain-{deep} and plain-{shallow}: {plain}. More seeds or more steps narrow the intervals."
@@ -150,10 +154,14 @@ fn gradients(found: &Depth, deep: usize) -> String {
     let Some(group) = groups.iter().find(|group| group.net.name() == format!("plain-{deep}")) else {
         return String::new();
     };
-    let slope = |place: usize| group.mean_signal(place, |signal| signal.gradient_slope).exp();
-    let ratio = |place: usize| group.mean_signal(place, |signal| signal.ratio.ln()).exp();
-    let limit = 1.0 / Thresholds::default().vanishing_span;
-    let says = if least_ratio(group) > limit { "do not vanish" } else { "vanish" };
+    let slope = |step: usize| group.mean_signal(step, |signal| signal.gradient_slope).exp();
+    let ratio = |step: usize| group.mean_signal(step, |signal| signal.ratio.ln()).exp();
+    let (half, limit) = (group.steps().div_ceil(2), 1.0 / Thresholds::default().vanishing_span);
+    let says = match least_ratio(group) {
+        least if least.is_nan() => "are not all numbers",
+        least if least > limit => "do not vanish",
+        _ => "vanish",
+    };
     format!(
         "The gradients of plain-{deep} {says}: from layer to layer towards the input their norm changes by a factor of \
          {:.3} at initialisation ({:.3} for wide dense layers with batch norm, Yang et al. 2019) and of {:.3} after half of \
@@ -161,16 +169,17 @@ fn gradients(found: &Depth, deep: usize) -> String {
          (vanishing would be less than {limit:.0e}, AutoTrainer).",
         slope(0),
         Signal::DENSE.exp(),
-        slope(2),
+        slope(half),
         times(ratio(0)),
-        times(ratio(2)),
+        times(ratio(half)),
     )
 }
 
-/// The gradient's norm at the first layer over the last's, the least of all seeds and times.
+/// The gradient's norm at the first layer over the last's, the least of all seeds and times; NaN where one is.
 pub(crate) fn least_ratio(group: &Group) -> f64 {
     let signals = group.outcomes.iter().flat_map(|outcome| &outcome.signals);
-    signals.map(|signal| signal.ratio).fold(f64::INFINITY, f64::min)
+    let least = |least: f64, ratio: f64| if ratio < least || ratio.is_nan() { ratio } else { least };
+    signals.map(|signal| signal.ratio).fold(f64::INFINITY, least)
 }
 
 /// How this differs from the paper, and how it was measured.

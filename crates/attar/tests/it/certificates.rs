@@ -65,7 +65,24 @@ fn each_planted_mistake_is_named_with_its_remedy() {
     }
     let output = run(Path::new("."), "doctor accumulation --fault clip-inside");
     let shown = text(&output.stdout);
-    assert!(shown.contains("remedy: clip once") && shown.contains("With the remedy:"), "{shown}");
+    assert!(shown.contains("remedy: clip once") && shown.contains("The same without the mistake:"), "{shown}");
+}
+
+/// Another norm does not mend the division.
+#[test]
+fn what_the_remedy_leaves_is_named() {
+    for line in ["accumulation --model mlp --norm batch", "ranks --model convnet --norm batch"] {
+        let remedied = &failing(&format!("{line} --fault no-division"))["remedied"];
+        assert_eq!((&remedied["norm"], faults(remedied)), (&"layer".into(), vec!["no_division"]), "{line}");
+    }
+    let output = run(Path::new("."), "doctor ranks --norm batch --fault no-division");
+    let shown = text(&output.stdout);
+    assert!(
+        shown.contains("The same with layer norm in place of batch norm:") && !shown.contains("Certified"),
+        "{shown}"
+    );
+    let said = text(&output.stderr);
+    assert!(said.contains("; with layer norm in place of batch norm: no division"), "{said}");
 }
 
 #[test]

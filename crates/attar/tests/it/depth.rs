@@ -1,6 +1,7 @@
 //! `doctor depth` on few small images, and `lab debugging` but for the question that takes a minute.
 
 use std::fs;
+use std::path::Path;
 
 use serde_json::Value;
 
@@ -44,12 +45,30 @@ fn depth_is_judged_by_training_errors_with_intervals() {
     }
 }
 
+/// Two steps have no tenth of their own, and 40 images no scatter.
+#[test]
+fn few_steps_are_no_verdict() {
+    let line = "doctor depth --depths 8,14 --seeds 2 --size 7 --samples 40 --epochs 1 --width 2";
+    let shown = succeed(Path::new("."), line);
+    assert!(shown.contains("Undecided") && !shown.contains("NaN"), "{shown}");
+    let steps = |of: &str| {
+        let rows = shown.lines().map(|row| row.split_whitespace().collect::<Vec<_>>());
+        let rows = rows.filter(|row| row.len() == 6 && row[0] == "plain-14" && row[1] == of);
+        rows.map(|row| row[2].to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        (steps("2"), steps("8")),
+        (vec!["0".into(), "1".into(), "2".into()], ["0", "1", "4", "8"].map(String::from).to_vec())
+    );
+}
+
 #[test]
 fn what_depth_cannot_use_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     fail(folder.path(), "doctor depth --depths 20", 2, &["two numbers"]);
     fail(folder.path(), "doctor depth --depths 56,20", 2, &["`--depths`", "56,20"]);
     fail(folder.path(), "doctor depth --depths 20,57", 2, &["6n + 2", "57"]);
+    fail(folder.path(), "doctor depth --seeds 18446744073709551615", 2, &["--seeds", "1000"]);
     fail(folder.path(), "doctor depth --budget 0", 2, &["`--budget`", "above 0"]);
     fail(folder.path(), "doctor depth --size 29", 2, &["`size`", "28"]);
     fail(folder.path(), "doctor depth --data synthetic", 2, &["images"]);

@@ -15,7 +15,8 @@ use crate::output::print_json;
 pub(crate) fn run(args: &AccumulationArgs, common: &Common) -> Result<(), CliError> {
     let seed = common.seed.unwrap_or(0);
     let first = certify(args.net, args.fault, seed)?;
-    let again = (!first.verdict.passed()).then(|| certify(remedied(&first), None, seed)).transpose()?;
+    let (net, fault) = remedied(args.net, args.fault);
+    let again = (!first.verdict.passed()).then(|| certify(net, fault, seed)).transpose()?;
     let report = Report { what: "accumulation", part: "micro-batches", first, remedied: again };
     match common.json {
         true => print_json(&report.json())?,

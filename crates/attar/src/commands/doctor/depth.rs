@@ -39,7 +39,7 @@ fn wanted(args: &DepthArgs, common: &Common) -> Result<Wanted, CliError> {
     Ok(Wanted {
         data: args.data.clone(),
         depths: [shallow, deep],
-        seeds: (0..args.seeds as u64).map(|seed| first + seed).collect(),
+        seeds: (0..args.seeds).map(|seed| first + seed).collect(),
         width: args.width,
         size: args.size,
         samples: args.samples,
@@ -122,6 +122,6 @@ fn contrast(contrast: &Contrast) -> Value {
     json!({
         "net": contrast.net.name(), "longer": contrast.longer, "differences": contrast.differences,
         "mean": contrast.mean, "interval": contrast.interval.map(|interval| [interval.low, interval.high]),
-        "judgement": contrast.judgement,
+        "shallow_learned": contrast.learned, "judgement": contrast.judgement,
     })
 }

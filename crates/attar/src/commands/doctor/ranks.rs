@@ -21,7 +21,8 @@ const STEPS: usize = 3;
 pub(crate) fn run(args: &RanksArgs, common: &Common) -> Result<(), CliError> {
     let seed = common.seed.unwrap_or(0);
     let first = certify(args.net, args.fault, seed)?;
-    let again = (!first.verdict.passed()).then(|| certify(remedied(&first), None, seed)).transpose()?;
+    let (net, fault) = remedied(args.net, args.fault);
+    let again = (!first.verdict.passed()).then(|| certify(net, fault, seed)).transpose()?;
     let report = Report { what: "ranks", part: "ranks", first, remedied: again };
     match common.json {
         true => print_json(&report.json())?,

@@ -32,19 +32,33 @@ pub(super) struct Report {
 impl Report {
     /// An error when the first certificate did not pass.
     pub(super) fn outcome(&self) -> Result<(), CliError> {
-        let faults = &self.first.verdict.faults;
-        let names: Vec<String> = faults.iter().map(|found| word(&json!(found.fault))).collect();
-        match names.is_empty() {
+        let names = |certified: &Certified| {
+            let faults = certified.verdict.faults.iter();
+            faults.map(|found| word(&json!(found.fault))).collect::<Vec<_>>().join(", ")
+        };
+        let left = |again: &&Certified| !again.verdict.passed();
+        let still =
+            self.remedied.as_ref().filter(left).map(|again| format!("; {}: {}", self.change(again), names(again)));
+        match self.first.verdict.passed() {
             true => Ok(()),
-            false => Err(CliError::run(format!("not certified: {}", names.join(", ")))),
+            false => Err(CliError::run(format!("not certified: {}{}", names(&self.first), still.unwrap_or_default()))),
         }
     }
 
     pub(super) fn print(&self) -> Result<(), CliError> {
         self.print_one(&self.first)?;
         let Some(remedied) = &self.remedied else { return Ok(()) };
-        print("\nWith the remedy:\n\n")?;
+        print(&format!("\nThe same {}:\n\n", self.change(remedied)))?;
         self.print_one(remedied)
+    }
+
+    /// What the second certificate has another way.
+    fn change(&self, remedied: &Certified) -> String {
+        let [old, new] = [self.first.net.norm, remedied.net.norm];
+        match old == new {
+            true => "without the mistake".into(),
+            false => format!("with {} norm in place of {} norm", value_name(new), value_name(old)),
+        }
     }
 
     fn print_one(&self, certified: &Certified) -> Result<(), CliError> {
@@ -106,7 +120,7 @@ fn splits(splits: &[MeasuredSplit]) -> Vec<Vec<String>> {
         vec![
             cut(measured),
             shown(split.outputs),
-            shown(measured.loss),
+            optional(split.loss),
             shown(split.error),
             format!("{:.6}", split.scale),
             shown(split.angle),
@@ -145,7 +159,7 @@ fn json_of(certified: &Certified) -> Value {
             "sizes": measured.sizes,
             "failure": split.failure,
             "outputs": split.outputs,
-            "loss": measured.loss,
+            "loss": split.loss,
             "error": split.error,
             "scale": split.scale,
             "one_less_cosine": split.angle,
@@ -173,8 +187,11 @@ fn json_of(certified: &Certified) -> Value {
     })
 }
 
-/// The network with what the verdict asks for: a norm of each sample where the batch's couples samples.
-pub(super) fn remedied(certified: &Certified) -> NetArgs {
-    let batch = certified.net.norm == NormName::Batch;
-    NetArgs { norm: if batch { NormName::Layer } else { certified.net.norm }, ..certified.net }
+/// Network and loop with what the verdict asks for: a norm of each sample where the batch's couples samples, and the loop
+/// as it is, since no norm mends its mistake; otherwise the same network without the mistake.
+pub(super) fn remedied<F>(net: NetArgs, fault: Option<F>) -> (NetArgs, Option<F>) {
+    match net.norm {
+        NormName::Batch => (NetArgs { norm: NormName::Layer, ..net }, fault),
+        _ => (net, None),
+    }
 }

@@ -84,7 +84,7 @@ fn of_splits(certified: &Certified) -> Block {
     let row = |measured: &MeasuredSplit| {
         let split = &measured.split;
         let buffers = split.buffers.map_or("-".into(), shown);
-        let numbers = [split.outputs, measured.loss, split.error, split.scale, split.angle];
+        let numbers = [split.outputs, split.loss.unwrap_or(f64::NAN), split.error, split.scale, split.angle];
         [vec![cut(measured)], numbers.map(shown).to_vec(), vec![buffers]].concat()
     };
     table(
