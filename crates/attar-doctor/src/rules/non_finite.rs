@@ -53,7 +53,7 @@ fn find(record: &Record, event: &Event) -> Option<(Place, String)> {
             let stage = activations.stages.iter().find_map(|stage| Some((stage, of_stage(stage)?)));
             stage.map(|(stage, message)| (Place::stage(&stage.name, activations.step), message))
         }
-        Event::Probe(probe) => {
+        Event::Probe(probe) if MODES.contains(&probe.kind.as_str()) => {
             let ill = LOSSES.iter().find_map(|name| probe.value(name).filter(|value| !value.is_finite()));
             ill.and_then(|value| loss(&format!(" of the probe {}", probe.kind), value, probe.step))
         }
@@ -61,7 +61,9 @@ fn find(record: &Record, event: &Event) -> Option<(Place, String)> {
     }
 }
 
-/// Values of probes that are losses of the network as it was; what one batch alone made of it is another rule's.
+/// Probes of the network as it was, and those of their values that are losses. What one batch alone made of it, and
+/// splits that cannot be computed, are other rules'.
+const MODES: [&str; 3] = ["input", "reduction", "train_eval"];
 const LOSSES: [&str; 5] = ["loss", "train", "eval", "small", "large"];
 
 fn of_stage(stage: &StageStatistics) -> Option<String> {

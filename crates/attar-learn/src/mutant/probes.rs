@@ -62,12 +62,14 @@ impl<N: Staged, P: Problem> Asked<'_, N, P> {
         self.probe("one_batch", values)
     }
 
-    /// The same weights on half of the samples and on all.
+    /// The same weights on both halves of the samples, the mean of their losses, and on all.
     pub(super) fn reduction(&self) -> Probe {
-        let half = &self.samples[..self.samples.len() / 2];
-        let counts = [half, &self.samples].map(|samples| samples.len() as f64);
-        let [small, large] = [half, &self.samples].map(|samples| self.loss(samples, true));
-        let values = [("small", small), ("large", large), ("small_samples", counts[0]), ("large_samples", counts[1])];
+        let half = self.samples.len() / 2;
+        let (first, second) = self.samples[..2 * half].split_at(half);
+        let small = (self.loss(first, true) + self.loss(second, true)) / 2.0;
+        let large = self.loss(&self.samples[..2 * half], true);
+        let [half, all] = [half, 2 * half].map(|count| count as f64);
+        let values = [("small", small), ("large", large), ("small_samples", half), ("large_samples", all)];
         self.probe("reduction", values)
     }
 
