@@ -27,7 +27,7 @@ pub struct Plan {
     pub descent: Descent,
     /// Steps from one record of the sizes to the next.
     pub norms_every: usize,
-    /// Steps from one fresh backward pass to the next; 0 for none.
+    /// Steps, on average, from one fresh backward pass to the next; 0 for none.
     pub fresh_every: usize,
     /// Whether to probe: one-batch overfitting, reduction, accumulation, dependence on the input, the two modes; and the
     /// stages after every epoch.
@@ -56,6 +56,14 @@ pub fn train<N: Staged, P: Problem>(network: N, problem: &P, plan: &Plan, plante
 }
 
 impl Plan {
+    /// Whether a fresh backward pass follows after so many steps: one within each `fresh_every`, at places that keep no
+    /// period, so that no period of the loop hides from them.
+    pub(crate) fn has_fresh_pass(&self, steps: usize) -> bool {
+        let (every, golden) = (self.fresh_every.max(1), (5.0_f64.sqrt() - 1.0) / 2.0);
+        let place = ((steps / every + 1) as f64 * golden).fract();
+        self.fresh_every > 0 && steps % every == (every as f64 * place) as usize
+    }
+
     /// How many samples steps are taken on: the first ones.
     pub(crate) fn trained(&self, problem: &impl Problem) -> usize {
         problem.samples().saturating_sub(self.held_out)

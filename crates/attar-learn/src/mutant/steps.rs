@@ -166,7 +166,7 @@ impl<'a, N: Staged, P: Problem> Loop<'a, N, P> {
         self.journal.backward(samples.len(), buffer, !self.has(Planted::EvaluationMode));
         self.journal.drawn(self.mask_step(), &self.keys(samples));
         let steps = self.journal.steps;
-        let confirms = is_first && steps > 0 && steps.is_multiple_of(self.plan.fresh_every);
+        let confirms = is_first && steps > 0 && self.plan.has_fresh_pass(steps);
         let before = confirms.then(|| (self.buffers.clone(), self.network.clone()));
         let gradient = self.gradient(samples, weights);
         self.buffers.add(&gradient);

@@ -9,7 +9,7 @@ use super::certificate::{TRAINED, plan};
 use super::staged_net::{Kind, Small, points};
 use crate::config::Descent;
 use crate::gradient::{entries, parameters};
-use crate::mutant::{Planted, train};
+use crate::mutant::{Plan, Planted, train};
 use crate::optimizer::{OptimizerState, gradient_norm, scale_gradients};
 use crate::{Pass, Problem, Staged};
 
@@ -69,10 +69,22 @@ fn stale_buffers_are_confirmed_by_a_fresh_pass() {
     };
     assert!(buffers(None).iter().all(|buffer| *buffer == 0.0) && buffers(None).len() == 8);
     assert!(buffers(Some(Planted::NoZeroGrad))[1..].iter().all(|buffer| *buffer > 0.0));
-    assert!(values(None, "r").iter().all(|r| *r < 1e-6) && values(None, "r").len() == 3);
+    assert!(values(None, "r").iter().all(|r| *r < 1e-6) && values(None, "r").len() == 4);
     let planted = Some(Planted::NoZeroGrad);
     assert!(values(planted, "r").iter().all(|r| *r > 0.1), "{:?}", values(planted, "r"));
     assert!(values(planted, "q").iter().all(|q| *q < 1e-5), "{:?}", values(planted, "q"));
+}
+
+#[test]
+fn fresh_passes_fall_on_all_places_of_any_period() {
+    for every in [1, 2, 10, 21] {
+        let plan = Plan { fresh_every: every, ..plan() };
+        let fresh: Vec<usize> = (0..3000).filter(|steps| plan.has_fresh_pass(*steps)).collect();
+        assert_eq!(fresh.len(), 3000_usize.div_ceil(every));
+        let places = |period: usize| fresh.iter().map(|steps| steps % period).collect::<std::collections::BTreeSet<_>>();
+        assert!([2, 5, 10, 21].iter().all(|period| places(*period).len() == *period), "{every}");
+    }
+    assert!(!Plan { fresh_every: 0, ..plan() }.has_fresh_pass(0));
 }
 
 /// A run long enough to be judged, with all that is recorded.
