@@ -34,6 +34,7 @@ mod arriving;
 mod idx;
 mod images;
 mod npy;
+mod npy_file;
 mod npz;
 
 mod catalogue;
@@ -56,6 +57,7 @@ pub use catalogue::{Entry, Location, cache_folder, catalogue};
 pub use dataset::{Column, Dataset, Labels, Layout, Schema};
 pub use error::Error;
 pub use npy::Mapped;
+pub use npy_file::NpyFile;
 pub use open::{open, open_arriving, open_like};
 pub use options::{Categorical, Impute, ReadOptions};
 pub use output::{OutTable, write_table};

@@ -1,10 +1,10 @@
 //! Tables out: ids, labels and named numbers as Parquet, NPY or CSV.
 
-use crate::{Error, Labels};
+use crate::{Error, Labels, NpyFile};
 use arrow_array::{ArrayRef, Float32Array, Float64Array, RecordBatch, StringArray};
 use parquet::arrow::ArrowWriter;
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::BufWriter;
 use std::path::Path;
 use std::sync::Arc;
 use tempfile::NamedTempFile;
@@ -24,8 +24,6 @@ pub struct OutTable<'a> {
 
 /// Rows converted at a time, and rows of a Parquet row group.
 const BLOCK_ROWS: usize = 8192;
-/// Numbers of an NPY file that are converted at a time: they stay near.
-const BLOCK_NUMBERS: usize = 1 << 15;
 
 /// Writes a table in the format of the path's ending: `.parquet`, `.npy` (the values alone, `[rows, columns]`) or `.csv`.
 ///
@@ -38,16 +36,20 @@ pub fn write_table(path: &Path, table: &OutTable) -> Result<(), Error> {
     let rows = table.rows().map_err(fault)?;
     let write = match path.extension().and_then(|ending| ending.to_str()) {
         Some("parquet") => write_parquet,
-        Some("npy") => write_npy,
+        Some("npy") => return write_npy(path, table, rows),
         Some("csv") => write_csv,
         _ => return Err(fault("the ending must be .parquet, .npy or .csv".to_owned())),
     };
     let io_error = |source| Error::Io { path: path.to_owned(), source };
     let mut aside = aside(path).map_err(io_error)?;
     write(&mut aside, table, rows).map_err(io_error)?;
-    aside.as_file().sync_all().map_err(io_error)?;
-    aside.persist(path).map_err(|error| io_error(error.error))?;
-    Ok(())
+    put_in_place(aside, path).map_err(io_error)
+}
+
+fn write_npy(path: &Path, table: &OutTable, rows: usize) -> Result<(), Error> {
+    let file = NpyFile::new(path, rows, table.names.len())?;
+    file.write(0, table.values)?;
+    file.finish()
 }
 
 impl OutTable<'_> {
@@ -67,7 +69,7 @@ impl OutTable<'_> {
 }
 
 /// A temporary file beside `path`, readable as any new file is.
-fn aside(path: &Path) -> std::io::Result<NamedTempFile> {
+pub(crate) fn aside(path: &Path) -> std::io::Result<NamedTempFile> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut builder = tempfile::Builder::new();
     #[cfg(unix)]
@@ -76,6 +78,13 @@ fn aside(path: &Path) -> std::io::Result<NamedTempFile> {
         builder.permissions(std::fs::Permissions::from_mode(0o666));
     }
     builder.tempfile_in(folder)
+}
+
+/// Renames what lies beside `path`, once it is on the disk.
+pub(crate) fn put_in_place(aside: NamedTempFile, path: &Path) -> std::io::Result<()> {
+    aside.as_file().sync_all()?;
+    aside.persist(path).map_err(|error| error.error)?;
+    Ok(())
 }
 
 fn write_parquet(file: &mut NamedTempFile, table: &OutTable, rows: usize) -> std::io::Result<()> {
@@ -114,26 +123,6 @@ fn batch(table: &OutTable, start: usize, end: usize) -> Result<RecordBatch, arro
         columns.push((name.clone(), Arc::new(Float32Array::from_iter_values(values))));
     }
     RecordBatch::try_from_iter(columns)
-}
-
-fn write_npy(file: &mut NamedTempFile, table: &OutTable, rows: usize) -> std::io::Result<()> {
-    file.write_all(&npy_header(&format!("({rows}, {})", table.names.len())))?;
-    let mut bytes = Vec::new();
-    for values in table.values.chunks(BLOCK_NUMBERS) {
-        bytes.clear();
-        bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
-        file.write_all(&bytes)?;
-    }
-    Ok(())
-}
-
-/// Version 1.0, padded with spaces so that the numbers begin at a multiple of 64 bytes.
-fn npy_header(shape: &str) -> Vec<u8> {
-    let mut text = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}");
-    let length = (10 + text.len() + 1).next_multiple_of(64) - 10;
-    text.push_str(&" ".repeat(length - text.len() - 1));
-    text.push('\n');
-    [crate::npy::MAGIC, &[1, 0], &(length as u16).to_le_bytes(), text.as_bytes()].concat()
 }
 
 fn write_csv(file: &mut NamedTempFile, table: &OutTable, rows: usize) -> std::io::Result<()> {

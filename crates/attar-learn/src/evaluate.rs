@@ -1,5 +1,8 @@
 //! Codes and reconstructions of a trained network, and their losses, on clean inputs.
 
+use std::convert::Infallible;
+use std::sync::{Mutex, PoisonError};
+
 use attar_data::Prepared;
 use attar_ops::Buffers;
 use burn::tensor::{Device, Tensor, TensorData};
@@ -42,52 +45,46 @@ pub fn feature_errors(model: &Autoencoder, data: &Prepared, rows: &[usize], devi
 
 /// The codes of the given rows, row-major `[rows, latent]`.
 pub fn codes(model: &Autoencoder, data: &Prepared, rows: &[usize], device: &Device) -> Vec<f32> {
-    codes_and(model, data, rows, device, |_| {})
+    let latent = model.latent();
+    let codes = Mutex::new(attar_ops::zeros(rows.len() * latent));
+    let Ok(()) = each_codes(model, data, rows, device, |first, block| {
+        let mut codes = codes.lock().unwrap_or_else(PoisonError::into_inner);
+        codes[first * latent..][..block.len()].copy_from_slice(block);
+        Ok::<(), Infallible>(())
+    });
+    codes.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// As [`codes`], of rows that nobody will read again: see [`attar_data::Values::forget`].
-pub fn codes_and_forget(model: &Autoencoder, data: &Prepared, rows: &[usize], device: &Device) -> Vec<f32> {
-    codes_and(model, data, rows, device, |rows| data.dataset.values.forget(rows))
-}
-
-fn codes_and(
+/// Hands the codes of each block of rows to `take`, with the place of the first among `rows`: from several threads and
+/// in any order, and no more of them after an error.
+///
+/// # Errors
+/// The first of `take`.
+pub fn each_codes<E: Send>(
     model: &Autoencoder,
     data: &Prepared,
     rows: &[usize],
     device: &Device,
-    done: impl Fn(&[usize]) + Sync,
-) -> Vec<f32> {
-    match HostLayers::of(&model.encoder) {
-        Some(layers) => host_codes(&layers, model.latent(), data, rows, done),
-        None => {
-            let mut codes = Vec::with_capacity(rows.len() * model.latent());
-            each_block(data, rows, |clean| {
-                codes.extend(run(&model.encoder, clean, data.dataset.features(), device));
-            });
-            codes
-        }
-    }
-}
-
-/// The same with threads sharing the blocks of rows.
-fn host_codes(
-    encoder: &HostLayers,
-    latent: usize,
-    data: &Prepared,
-    rows: &[usize],
-    done: impl Fn(&[usize]) + Sync,
-) -> Vec<f32> {
+    take: impl Fn(usize, &[f32]) -> Result<(), E> + Sync,
+) -> Result<(), E> {
+    let Some(encoder) = HostLayers::of(&model.encoder) else {
+        let mut first = 0;
+        return each_block(data, rows, |clean| {
+            let codes = run(&model.encoder, clean, data.dataset.features(), device);
+            take(first, &codes)?;
+            first += codes.len() / model.latent();
+            Ok(())
+        });
+    };
     let encoder = encoder.for_many();
-    let mut codes = attar_ops::zeros(rows.len() * latent);
     // In their order: rows that are still being unpacked come in it too.
-    let blocks = codes.chunks_mut((BLOCK * latent).max(1)).zip(rows.chunks(BLOCK)).par_bridge();
-    blocks.for_each_init(Buffers::default, |buffers, (codes, rows)| {
-        let output = encoder.forward(data, rows, buffers);
-        codes.copy_from_slice(&output);
-        buffers.give(output);
-        done(rows);
-    });
-    codes
+    let blocks = rows.chunks(BLOCK).enumerate().par_bridge();
+    blocks.try_for_each_init(Buffers::default, |buffers, (at, rows)| {
+        let codes = encoder.forward(data, rows, buffers);
+        let taken = take(at * BLOCK, &codes);
+        buffers.give(codes);
+        taken
+    })
 }
 
 /// Hands each block of rows and its reconstruction to `take`, both row-major `[block, features]`.
@@ -100,13 +97,16 @@ pub fn reconstruct(
 ) {
     let host = HostLayers::of_autoencoder(model);
     let mut buffers = Buffers::default();
-    each_block(data, rows, |clean| match &host {
-        Some(layers) => {
-            let output = layers.forward(clean, &mut buffers);
-            take(clean, &output);
-            buffers.give(output);
+    let Ok(()) = each_block(data, rows, |clean| {
+        match &host {
+            Some(layers) => {
+                let output = layers.forward(clean, &mut buffers);
+                take(clean, &output);
+                buffers.give(output);
+            }
+            None => take(clean, &forward(model, clean, data.dataset.features(), device)),
         }
-        None => take(clean, &forward(model, clean, data.dataset.features(), device)),
+        Ok::<(), Infallible>(())
     });
 }
 
@@ -130,14 +130,15 @@ fn run(layers: &Layers, input: &[f32], width: usize, device: &Device) -> Vec<f32
     }
 }
 
-fn each_block(data: &Prepared, rows: &[usize], mut take: impl FnMut(&[f32])) {
+fn each_block<E>(data: &Prepared, rows: &[usize], mut take: impl FnMut(&[f32]) -> Result<(), E>) -> Result<(), E> {
     let features = data.dataset.features();
     let mut buffer = vec![0.0; BLOCK.min(rows.len()) * features];
     for rows in rows.chunks(BLOCK) {
         let block = &mut buffer[..rows.len() * features];
         data.read(rows, block);
-        take(block);
+        take(block)?;
     }
+    Ok(())
 }
 
 fn squared_distance(a: &[f32], b: &[f32]) -> f64 {

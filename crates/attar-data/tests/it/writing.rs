@@ -1,7 +1,7 @@
 //! What is written is read back, and nothing is half-written.
 
 use crate::files::*;
-use attar_data::{Error, Labels, OutTable, ReadOptions, write_table};
+use attar_data::{Error, Labels, NpyFile, OutTable, ReadOptions, write_table};
 
 fn table<'a>(names: &'a [String], ids: &'a [String], labels: &'a Labels, values: &'a [f32]) -> OutTable<'a> {
     OutTable { ids: Some(ids), labels: Some(labels), names, values }
@@ -53,4 +53,24 @@ fn contradictory_tables_change_nothing() {
     check("t.csv", &["x"], &[1.0, 2.0, 3.0], "3 values are no whole rows of 2 columns");
     check("t.csv", &["x", "y"], &[1.0, 2.0], "2 ids for 1 rows");
     check("t.csv", &["x", "y"], &[1.0, 2.0, 3.0, 4.0], "1 labels for 2 rows");
+}
+
+#[test]
+fn rows_of_an_npy_file_come_in_any_order_and_all_of_them() {
+    let folder = Folder::new();
+    let path = folder.path().join("codes.npy");
+    let file = NpyFile::new(&path, 4, 3).unwrap();
+    file.write(3, &[9.0, 10.0, 11.0]).unwrap();
+    file.write(0, &[0.0, 1.0, 2.0, 3.0, 4.0, 5.0]).unwrap();
+    assert!(!path.exists());
+    file.write(2, &[6.0, 7.0, 8.0]).unwrap();
+    file.finish().unwrap();
+    let set = open(&path, &ReadOptions::default()).unwrap();
+    assert_eq!(numbers(&set), (0..12).map(|value| value as f32).collect::<Vec<_>>());
+
+    let missing = folder.path().join("missing.npy");
+    let file = NpyFile::new(&missing, 4, 3).unwrap();
+    file.write(1, &[0.0; 9]).unwrap();
+    assert!(matches!(file.finish().unwrap_err(), Error::Output { reason, .. } if reason == "9 numbers of 4 rows of 3"));
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
 }

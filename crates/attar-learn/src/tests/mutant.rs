@@ -81,7 +81,8 @@ fn fresh_passes_fall_on_all_places_of_any_period() {
         let plan = Plan { fresh_every: every, ..plan() };
         let fresh: Vec<usize> = (0..3000).filter(|steps| plan.has_fresh_pass(*steps)).collect();
         assert_eq!(fresh.len(), 3000_usize.div_ceil(every));
-        let places = |period: usize| fresh.iter().map(|steps| steps % period).collect::<std::collections::BTreeSet<_>>();
+        let places =
+            |period: usize| fresh.iter().map(|steps| steps % period).collect::<std::collections::BTreeSet<_>>();
         assert!([2, 5, 10, 21].iter().all(|period| places(*period).len() == *period), "{every}");
     }
     assert!(!Plan { fresh_every: 0, ..plan() }.has_fresh_pass(0));

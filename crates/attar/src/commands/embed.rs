@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use attar_data::{OutTable, Prepared, write_table};
+use attar_data::{NpyFile, OutTable, Prepared, write_table};
 use attar_learn::evaluate;
 use serde_json::json;
 
@@ -16,11 +16,22 @@ pub(crate) fn run(args: &EmbedArgs, common: &Common) -> Result<(), CliError> {
     let out = out_file(common, &args.data)?;
     let (trained, data, unpacking) = Trained::open_with(&args.run, &args.data, &args.reading, common)?;
     let rows: Vec<usize> = (0..data.dataset.samples()).collect();
-    let codes = evaluate::codes_and_forget(&trained.model, &data, &rows, &trained.device);
-    unpacking.finish()?;
     let size = trained.model.latent();
-    let names: Vec<String> = (0..size).map(|code| format!("code_{code}")).collect();
-    write(out, &data, &names, &codes)?;
+    if out.extension().is_some_and(|ending| ending == "npy") {
+        let file = NpyFile::new(out, rows.len(), size)?;
+        evaluate::each_codes(&trained.model, &data, &rows, &trained.device, |first, codes| {
+            // Nobody reads these rows again.
+            data.dataset.values.forget(&rows[first..first + codes.len() / size]);
+            file.write(first, codes)
+        })?;
+        unpacking.finish()?;
+        file.finish()?;
+    } else {
+        let codes = evaluate::codes(&trained.model, &data, &rows, &trained.device);
+        unpacking.finish()?;
+        let names: Vec<String> = (0..size).map(|code| format!("code_{code}")).collect();
+        write(out, &data, &names, &codes)?;
+    }
     eprintln!("{} codes of {size} numbers: {}", rows.len(), out.display());
     match common.json {
         true => print_json(&json!({ "file": out, "rows": rows.len(), "size": size })),
