@@ -84,7 +84,7 @@ Examples:
     ///
     /// Columns of new data are matched to those of the training data by name, else by order. The codes are columns
     /// code_0, code_1 and so on; ids and labels are carried along. The file's ending chooses the format: .parquet, .csv,
-    /// or .npy (the codes alone). All codes are held in memory until they are written.
+    /// or .npy (the codes alone, written as they come). For the others all codes are held in memory.
     #[command(
         override_usage = "attar embed [OPTIONS] --out <FILE> <RUN> <DATA>",
         after_help = "\
