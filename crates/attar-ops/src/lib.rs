@@ -10,6 +10,7 @@ mod convolution;
 mod cross_entropy;
 mod float;
 mod group_norm;
+mod halves;
 mod lanes;
 mod layer_norm;
 mod linear_pair;

@@ -1,5 +1,6 @@
 //! A chain of dense layers as one operation: loss and every gradient in one pass down and one pass up, without a graph.
 
+use crate::halves;
 use crate::linear_pair::LinearPair;
 use crate::loss::squared_error_with_bias;
 use crate::product::SHARED_FROM;
@@ -41,6 +42,15 @@ pub struct Target<'a, T> {
     pub weight: Option<&'a [T]>,
     /// Multiplies the sum of the squared errors.
     pub scale: f64,
+}
+
+impl<'a, T> Target<'a, T> {
+    /// The first so many values, and the others.
+    pub(crate) fn split_at(&self, count: usize) -> (Self, Self) {
+        let (first, rest) = self.values.split_at(count);
+        let (first_weight, rest_weight) = self.weight.map(|weight| weight.split_at(count)).unzip();
+        (Self { values: first, weight: first_weight, ..*self }, Self { values: rest, weight: rest_weight, ..*self })
+    }
 }
 
 impl<'a, T: Float> Dense<'a, T> {
@@ -104,6 +114,7 @@ pub fn gradients<T: Float>(
 ) -> (f64, Vec<DenseGradient<T>>) {
     match LinearPair::for_gradients(layers, samples) {
         Some(pair) => pair.gradients(input, samples, target, buffers),
+        None if halves::are_better(layers, samples) => halves::gradients(layers, input, samples, target, buffers),
         None => layer_by_layer(layers, input, samples, target, buffers),
     }
 }
