@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::sync::{Mutex, PoisonError};
 
 use attar_data::Prepared;
-use attar_ops::Buffers;
+use attar_ops::{Buffers, vectorised};
 use burn::tensor::{Device, Tensor, TensorData};
 use rayon::prelude::*;
 
@@ -141,6 +141,20 @@ fn each_block<E>(data: &Prepared, rows: &[usize], mut take: impl FnMut(&[f32]) -
     Ok(())
 }
 
+/// In fixed lanes, which become vectors.
 fn squared_distance(a: &[f32], b: &[f32]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| f64::from(a - b).powi(2)).sum()
+    const LANES: usize = 16;
+    let mut sums = [0.0; LANES];
+    vectorised(
+        &mut sums,
+        #[inline(always)]
+        |sums: &mut [f64; LANES]| {
+            for (a, b) in a.chunks(LANES).zip(b.chunks(LANES)) {
+                for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
+                    *sum += f64::from(a - b).powi(2);
+                }
+            }
+        },
+    );
+    sums.iter().sum()
 }

@@ -11,7 +11,7 @@ use pulp::Arch;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 
-use self::kernel::{BackThroughMap, BatchGradient, Contrasts, PAD, PaddedCodes, PaddedMap, STRIP, ThroughMap};
+use self::kernel::{Adam, BackThroughMap, BatchGradient, Contrasts, PAD, PaddedCodes, PaddedMap, STRIP, ThroughMap};
 use crate::{Error, accuracy, check, logits};
 
 /// One linear layer trained with softmax cross-entropy (averaged over the batch) by Adam, on codes as they are.
@@ -285,17 +285,16 @@ impl Layer {
         }
     }
 
-    /// Kingma & Ba (2015), algorithm 1, arranged as in PyTorch.
     fn adam(&mut self, learning_rate: f32) {
         self.steps += 1;
-        let step = learning_rate / (1.0 - 0.9f64.powi(self.steps)) as f32;
-        let root_correction = (1.0 - 0.999f64.powi(self.steps)).sqrt() as f32;
-        let moments = self.first_moment.iter_mut().zip(&mut self.second_moment);
-        for ((p, g), (m, v)) in self.parameters.iter_mut().zip(&self.gradient).zip(moments) {
-            *m += 0.1 * (g - *m);
-            *v = 0.999 * *v + 0.001 * g * g;
-            *p -= step * *m / (v.sqrt() / root_correction + 1e-8);
-        }
+        self.arch.dispatch(Adam {
+            step: learning_rate / (1.0 - 0.9f64.powi(self.steps)) as f32,
+            root_correction: (1.0 - 0.999f64.powi(self.steps)).sqrt() as f32,
+            parameters: &mut self.parameters,
+            gradient: &self.gradient,
+            first_moment: &mut self.first_moment,
+            second_moment: &mut self.second_moment,
+        });
     }
 
     fn fitted(self) -> FittedLinearProbe {

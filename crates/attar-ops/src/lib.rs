@@ -47,7 +47,7 @@ pub use matrix_mut::MatrixMut;
 pub use matrix_vector::add_product_with_vector;
 pub use normal::{NORMALS, standard_normals};
 pub use optimizer::{Averages, Parameter, SquaredNorms, Update};
-pub use pages::{Unwritten, UnwrittenPart, zeros};
+pub use pages::{Unwritten, UnwrittenPart, keep_freed_memory, zeros};
 pub use product::{Precision, product};
 pub use reduce::{column_sums, largest, replace_and_sum, sum, sum_of_products};
 pub use scratch::Scratch;

@@ -102,6 +102,32 @@ impl<'a, T: Float> UnwrittenPart<'a, T> {
     }
 }
 
+/// Keeps the memory that this process gives back, up to 256 MB a thread, for when it next asks for some.
+///
+/// The C library's own rule returns what lies free above some MB to the system at once. Work that asks for as much in
+/// every round then meets new pages each time; a lab of small trainings spent some 3 % of its time on them.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+pub fn keep_freed_memory() {
+    use std::ffi::c_int;
+
+    const M_TRIM_THRESHOLD: c_int = -1;
+    const M_MMAP_THRESHOLD: c_int = -3;
+
+    unsafe extern "C" {
+        fn mallopt(parameter: c_int, value: c_int) -> c_int;
+    }
+
+    // SAFETY: sets two numbers of the allocator, under its own lock.
+    unsafe {
+        mallopt(M_TRIM_THRESHOLD, 256 << 20);
+        mallopt(M_MMAP_THRESHOLD, 32 << 20);
+    }
+}
+
+/// Does nothing: other C libraries have rules of their own.
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+pub fn keep_freed_memory() {}
+
 /// Advice that the system may ignore, so that its answer does not matter.
 #[cfg(target_os = "linux")]
 fn ask_for_large_pages<T>(values: &[T]) {

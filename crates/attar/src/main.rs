@@ -27,6 +27,7 @@ use crate::error::CliError;
 use crate::settings::Settings;
 
 fn main() -> ExitCode {
+    attar_ops::keep_freed_memory();
     // What faer does on several threads has other bits than on one.
     faer::set_global_parallelism(faer::Par::Seq);
     match run(Cli::parse()) {

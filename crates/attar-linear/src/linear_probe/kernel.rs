@@ -43,6 +43,30 @@ impl Contrasts {
     }
 }
 
+/// Kingma & Ba (2015), algorithm 1, arranged as in PyTorch; all slices are equally long.
+pub(super) struct Adam<'a> {
+    pub(super) step: f32,
+    pub(super) root_correction: f32,
+    pub(super) parameters: &'a mut [f32],
+    pub(super) gradient: &'a [f32],
+    pub(super) first_moment: &'a mut [f32],
+    pub(super) second_moment: &'a mut [f32],
+}
+
+impl WithSimd for Adam<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let moments = self.first_moment.iter_mut().zip(self.second_moment);
+        for ((p, g), (m, v)) in self.parameters.iter_mut().zip(self.gradient).zip(moments) {
+            *m += 0.1 * (g - *m);
+            *v = 0.999 * *v + 0.001 * g * g;
+            *p -= self.step * *m / (v.sqrt() / self.root_correction + 1e-8);
+        }
+    }
+}
+
 /// Adds up the gradient of the summed cross-entropy over one batch.
 pub(super) struct BatchGradient<'a> {
     pub(super) codes: &'a PaddedCodes,
