@@ -66,11 +66,14 @@ fn a_learning_rate_that_is_far_too_high_is_found_in_a_run_of_our_own() {
     let output = run(folder.path(), "doctor run");
     let shown = text(&output.stdout);
     assert_eq!(output.status.code(), Some(1), "{shown}");
-    assert!(shown.contains("learning rate") && !shown.contains("stale-gradient"), "{shown}");
+    assert!(shown.contains("learning rate"), "{shown}");
     let output = run(folder.path(), "doctor run --rerun mended --json");
     let json: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(json["findings"][0]["rule"], "update-ratio");
-    let rerun = json["findings"][0]["rerun"].as_str().unwrap();
+    let findings = json["findings"].as_array().unwrap();
+    let of = |rule: &str| findings.iter().find(|finding| finding["rule"] == rule);
+    assert!(of("stale-gradient").is_none(), "{shown}");
+    // Whether so high a rate diverges or stalls is a matter of rounding; that the steps are too large is not.
+    let rerun = of("update-ratio").unwrap()["rerun"].as_str().unwrap();
     assert!(rerun.starts_with("with a learning rate of 0.1 and not 1 it is not found, and 0 others are"), "{rerun}");
     assert!(succeed(folder.path(), "doctor mended").starts_with("Nothing found"));
     fail(folder.path(), "doctor run --rerun mended", 2, &["mended"]);
