@@ -50,20 +50,18 @@ fn noise(count: usize, seed: u64) -> Vec<f32> {
     (0..count).map(|_| next() as f32).collect()
 }
 
-/// Milliseconds of each try, after one that is not counted where there is time for more.
+/// Milliseconds of each try, after one that is not counted: it pays for new pages of memory.
 fn milliseconds(
     seconds: f64,
     mut work: impl FnMut() -> Result<(), Box<dyn Error>>,
 ) -> Result<Vec<f64>, Box<dyn Error>> {
     let (start, mut tries) = (Instant::now(), Vec::new());
-    while tries.is_empty() || (start.elapsed().as_secs_f64() < seconds && tries.len() <= MOST_TRIES) {
+    while tries.len() < 2 || (start.elapsed().as_secs_f64() < seconds && tries.len() <= MOST_TRIES) {
         let before = Instant::now();
         work()?;
         tries.push(before.elapsed().as_secs_f64() * 1e3);
     }
-    if tries.len() > 1 {
-        tries.remove(0);
-    }
+    tries.remove(0);
     Ok(tries)
 }
 

@@ -199,17 +199,18 @@ struct Rates {
 #[rustfmt::skip]
 fn rates(form: Form, similarity: Similarity) -> Rates {
     let [call, flop, element, byte] = match (form, similarity) {
-        (Form::Linear, Similarity::Polynomial { degree: 2, .. }) => [0.00, 2.12, 187.70, 0.00],
-        (Form::Linear, Similarity::Polynomial { .. }) => [46.97, 3.98, 530.38, 0.00],
-        (Form::Linear, Similarity::Random { .. }) => [506.04, 3.39, 50.31, 269.85],
-        (Form::Linear, _) => [22.01, 2.65, 346.63, 0.93],
-        (_, Similarity::Softmax { .. }) => [108.51, 2.58, 340.67, 42.35],
-        (_, Similarity::Polynomial { degree: 1 | 2, .. } | Similarity::Product { .. }) => [140.13, 2.65, 143.61, 73.81],
-        (_, Similarity::Polynomial { .. }) => [146.50, 2.19, 935.23, 86.56],
-        (_, Similarity::Elu | Similarity::Relu) => [99.42, 2.27, 188.53, 63.59],
-        (_, Similarity::Random { .. }) => [689.59, 1.58, 536.56, 844.58],
-        (_, Similarity::Hard { gradient: HardGradient::None }) => [55.67, 1.87, 200.96, 61.29],
-        (_, Similarity::Hard { .. }) => [68.78, 2.29, 436.07, 78.02],
+        (Form::Linear, Similarity::Polynomial { degree: 2, .. }) => [30.64, 1.66, 77.07, 13.52],
+        (Form::Linear, Similarity::Polynomial { .. }) => [41.63, 1.75, 327.36, 0.00],
+        (Form::Linear, Similarity::Random { .. }) => [379.26, 2.14, 0.00, 173.77],
+        (Form::Linear, Similarity::Relu) => [30.95, 1.46, 273.51, 0.00],
+        (Form::Linear, _) => [23.75, 1.73, 174.81, 0.00],
+        (_, Similarity::Softmax { .. }) => [74.40, 1.75, 164.42, 10.49],
+        (_, Similarity::Polynomial { degree: 1 | 2, .. } | Similarity::Product { .. }) => [77.66, 1.73, 67.44, 26.32],
+        (_, Similarity::Polynomial { .. }) => [80.74, 1.78, 541.22, 23.20],
+        (_, Similarity::Elu | Similarity::Relu) => [76.33, 1.74, 61.29, 17.74],
+        (_, Similarity::Random { .. }) => [463.80, 1.43, 170.22, 520.35],
+        (_, Similarity::Hard { gradient: HardGradient::None }) => [51.75, 0.81, 157.64, 31.06],
+        (_, Similarity::Hard { .. }) => [72.51, 1.66, 240.55, 19.96],
     };
     Rates { call, flop, element, byte }
 }
