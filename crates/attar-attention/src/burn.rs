@@ -8,6 +8,7 @@
 
 mod block;
 mod composed;
+mod decode;
 mod graph;
 mod host;
 mod layers;

@@ -22,6 +22,6 @@ pub use attention::{Attention, Denominators, Form, Forward, Gradients};
 pub use cost::{Choice, Cost};
 pub use denominator::tau;
 pub use error::Error;
-pub use recurrent::State;
+pub use recurrent::{Advanced, State, StateGradient};
 pub use shape::{Inputs, Shape};
 pub use similarity::{HardGradient, Positivity, Similarity};

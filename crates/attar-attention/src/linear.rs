@@ -13,7 +13,7 @@ use std::ops::Range;
 use attar_ops::{Float, Matrix, Scratch, Triangle, Unwritten, UnwrittenPart, sum, vectorised};
 use rayon::prelude::*;
 
-pub(crate) use self::backward::backward;
+pub(crate) use self::backward::{backward, backward_from};
 use crate::Error;
 use crate::attention::{Attention, Forward};
 use crate::denominator::Bounds;
@@ -38,19 +38,15 @@ pub(crate) fn forward<T: Float>(attention: &Attention, inputs: &Inputs<'_, T>) -
     let queries: Vec<_> = line.segments.iter().map(|times| line.queries(times)).collect();
     let outputs = parts(output.all(), shape.groups(), shape.group(), &queries, shape.value_dim);
     let normalisers = parts(&mut normaliser[..], shape.groups(), shape.group(), &queries, 1);
-    let groups = by_group(outputs.into_iter().zip(normalisers), queries.len());
+    let groups = by_group(outputs.into_iter().zip(normalisers), shape.groups(), queries.len());
     // One group after the other as far as there are threads, so that its rows stay near.
     let groups = groups.into_par_iter().enumerate().map(|(index, rows)| {
         let side = Side::of_group(&kernel, features, inputs.group(index, attention.causal), &line);
         let segments = rows.into_par_iter().zip(side.starts(Side::sum_of_keys)).zip(&line.segments);
         let sums = segments.flat_map_iter(|(((outputs, normalisers), mut sums), times)| {
-            let (mut kept, mut rows) = (Vec::new(), outputs.into_iter().zip(normalisers).collect());
-            for times in stretches(times, attention.causal, features) {
-                kept.extend_from_slice(&sums);
-                // The last segment's sums are nobody's start.
-                side.forward(&times, &mut sums, &mut rows, times.end < line.end);
-            }
-            kept
+            let mut rows = outputs.into_iter().zip(normalisers).collect();
+            // Every segment has a start of its own: the sums after it are nobody's.
+            side.forward_keeping_sums(times, &mut sums, &mut rows, false)
         });
         sums.collect()
     });
@@ -58,16 +54,9 @@ pub(crate) fn forward<T: Float>(attention: &Attention, inputs: &Inputs<'_, T>) -
     Ok(Forward::of_linear(output.into_values(), normaliser, sums))
 }
 
-/// The parts of each group together, of so many segments.
-fn by_group<P>(mut parts: impl Iterator<Item = P>, segments: usize) -> Vec<Vec<P>> {
-    let mut groups = Vec::new();
-    loop {
-        let group: Vec<P> = parts.by_ref().take(segments).collect();
-        if group.is_empty() {
-            return groups;
-        }
-        groups.push(group);
-    }
+/// As many parts for each group.
+fn by_group<P>(mut parts: impl Iterator<Item = P>, groups: usize, each: usize) -> Vec<Vec<P>> {
+    (0..groups).map(|_| parts.by_ref().take(each).collect()).collect()
 }
 
 /// The places of a sequence: the last query has that of the last key.
@@ -301,6 +290,22 @@ impl<'a, T: Float> Side<'a, T> {
                 self.features.add_to_sums(keys.prepared, keys.values, sums, &mut room.features);
             }
         }
+    }
+
+    /// [`Self::forward`], which gives the sums that every stretch starts from: the gradients go through them again.
+    pub(crate) fn forward_keeping_sums(
+        &self,
+        times: &Range<usize>,
+        sums: &mut [T],
+        heads: &mut Vec<(UnwrittenPart<'_, T>, &mut [T])>,
+        keep: bool,
+    ) -> Vec<T> {
+        let mut kept = Vec::new();
+        for stretch in stretches(times, self.group.causal, self.features) {
+            kept.extend_from_slice(sums);
+            self.forward(&stretch, sums, heads, keep || stretch.end < times.end);
+        }
+        kept
     }
 
     /// Adds to zeros the outputs undivided, and what to divide them by, from the sums and the keys of the same chunk.

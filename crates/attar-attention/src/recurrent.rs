@@ -1,14 +1,16 @@
 //! Token by token: a state of fixed size in, the same out.
 
-use attar_ops::{Float, Unwritten};
+use std::ops::Range;
+
+use attar_ops::{Float, Unwritten, UnwrittenPart};
 use rayon::prelude::*;
 
 use crate::Error;
-use crate::attention::Attention;
+use crate::attention::{Attention, Forward, Gradients};
 use crate::denominator::Bounds;
 use crate::kernel::Kernel;
-use crate::linear::{Line, Side, features};
-use crate::shape::{Inputs, Shape, parts};
+use crate::linear::{Line, Side, backward_from, features};
+use crate::shape::{Inputs, Shape, length, parts};
 use crate::tile::key_shift;
 
 /// What a causal attention keeps of the tokens so far.
@@ -50,29 +52,127 @@ impl<T: Float> State<T> {
     /// # Errors
     /// Tokens of another shape than the state's, or not as many queries as keys; the state stays as it was.
     pub fn advance(&mut self, tokens: &Inputs<'_, T>) -> Result<Vec<T>, Error> {
-        tokens.check()?;
-        let Shape { queries, keys, .. } = tokens.shape;
-        let expected = Shape { queries, keys: queries, ..self.shape };
-        if tokens.shape != expected {
-            return Err(Error::State { expected, found: Shape { keys, ..tokens.shape } });
-        }
-        let shape = tokens.shape;
+        let pass = self.pass(tokens, |side, times, sums, heads| {
+            side.forward(times, sums, heads, true);
+            Vec::new()
+        })?;
+        Ok(pass.forward.output)
+    }
+
+    /// [`Self::advance`], with what the gradients are computed from: see [`StateGradient`].
+    ///
+    /// # Errors
+    /// Those of [`Self::advance`].
+    pub fn forward(&mut self, tokens: &Inputs<'_, T>) -> Result<Advanced<T>, Error> {
+        self.pass(tokens, |side, times, sums, heads| side.forward_keeping_sums(times, sums, heads, true))
+    }
+
+    /// What becomes of the tokens by `work`, which writes the outputs of a group's heads and leaves its sums as they are
+    /// after the last token.
+    fn pass(
+        &mut self,
+        tokens: &Inputs<'_, T>,
+        work: impl Fn(&Side<'_, T>, &Range<usize>, &mut [T], &mut Heads<'_, T>) -> Vec<T> + Sync,
+    ) -> Result<Advanced<T>, Error> {
+        let shape = check_tokens(&self.shape, tokens)?;
         let (kernel, map, line) = (&self.kernel, features(&self.kernel)?, Line::whole(shape));
         let (mut output, mut normaliser) = (Unwritten::new(shape.outputs()), vec![T::ZERO; shape.rows()]);
         let outputs = parts(output.all(), shape.groups(), shape.group(), &line.segments, shape.value_dim);
         let normalisers = parts(&mut normaliser[..], shape.groups(), shape.group(), &line.segments, 1);
+        let shifts_before = self.shifts.clone();
         let state = self.sums.par_iter_mut().zip(&mut self.lengths).zip(&mut self.shifts);
         let heads = outputs.into_par_iter().zip(normalisers);
-        state.zip(heads).enumerate().for_each(|(index, (((sums, length), shift), (outputs, normalisers)))| {
+        let kept = state.zip(heads).enumerate().map(|(index, (((sums, length), shift), (outputs, normalisers)))| {
             let group = tokens.group(index, self.attention.causal);
             let now = key_shift(kernel, &group, *shift);
             rescale(sums, *shift, now);
             *shift = now;
             let side = Side::new(kernel, map, group, Bounds::new(kernel, group, *length), now, &line);
-            side.forward(&line.segments[0], sums, &mut outputs.into_iter().zip(normalisers).collect(), true);
+            let kept = work(&side, &line.segments[0], sums, &mut outputs.into_iter().zip(normalisers).collect());
             *length = side.bounds.total();
+            kept
         });
-        Ok(output.into_values())
+        let kept = kept.collect();
+        let forward = Forward::of_linear(output.into_values(), normaliser, kept);
+        Ok(Advanced { forward, shape, shifts: [shifts_before, self.shifts.clone()] })
+    }
+}
+
+/// Where the outputs of a group's heads go, and their denominators.
+type Heads<'a, T> = Vec<(UnwrittenPart<'a, T>, &'a mut [T])>;
+
+/// The outputs of some tokens, and what their gradients are computed from.
+#[derive(Clone, Debug)]
+pub struct Advanced<T> {
+    forward: Forward<T>,
+    /// Of the tokens.
+    shape: Shape,
+    /// [`State::shifts`] before the tokens and after them.
+    shifts: [Vec<T>; 2],
+}
+
+impl<T> Advanced<T> {
+    /// `[batch, heads, queries, value_dim]`.
+    pub fn output(&self) -> &[T] {
+        &self.forward.output
+    }
+}
+
+/// The gradient of what a [`State`] keeps, by which the gradients of a long sequence are computed a piece at a time:
+/// tokens are gone through with [`State::forward`] from the first piece to the last, and with [`Self::backward`] from
+/// the last to the first. It is the gradient of the sums; what they are compared with to count as zero has none.
+#[derive(Clone, Debug)]
+pub struct StateGradient<T> {
+    shape: Shape,
+    kernel: Kernel<T>,
+    /// [`State::sums`].
+    sums: Vec<Vec<T>>,
+}
+
+impl<T: Float> StateGradient<T> {
+    /// Of a state that nothing follows: zero.
+    pub fn zero(state: &State<T>) -> Self {
+        let sums = state.sums.iter().map(|sums| vec![T::ZERO; sums.len()]).collect();
+        Self { shape: state.shape, kernel: state.kernel.clone(), sums }
+    }
+
+    /// The gradients of some tokens from that of their outputs and of the state after them; becomes that of the state
+    /// before them.
+    ///
+    /// # Errors
+    /// Tokens of another shape than the state's or than those that `advanced` came of, a gradient of another length;
+    /// it stays as it was.
+    pub fn backward(
+        &mut self,
+        tokens: &Inputs<'_, T>,
+        advanced: &Advanced<T>,
+        of_output: &[T],
+    ) -> Result<Gradients<T>, Error> {
+        let shape = check_tokens(&self.shape, tokens)?;
+        if advanced.shape != shape {
+            return Err(Error::State { expected: advanced.shape, found: shape });
+        }
+        length("values of the output's gradient", shape.outputs(), of_output.len())?;
+        let Advanced { forward, shifts: [before, after], .. } = advanced;
+        let (gradients, mut sums) = backward_from(&self.kernel, tokens, forward, of_output, after, &self.sums)?;
+        // The sums before were rescaled when the tokens came.
+        sums.iter_mut()
+            .zip(before.iter().zip(after))
+            .for_each(|(sums, (before, after))| rescale(sums, *before, *after));
+        self.sums = sums;
+        Ok(gradients)
+    }
+}
+
+/// The shape of tokens that a state takes.
+fn check_tokens<T>(state: &Shape, tokens: &Inputs<'_, T>) -> Result<Shape, Error> {
+    tokens.check()?;
+    let Shape { queries, keys, .. } = tokens.shape;
+    let expected = Shape { queries, keys: queries, ..*state };
+    if tokens.shape == expected {
+        Ok(expected)
+    } else {
+        Err(Error::State { expected, found: Shape { keys, ..tokens.shape } })
     }
 }
 

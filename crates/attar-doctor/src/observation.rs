@@ -33,6 +33,9 @@ pub struct Stage {
     /// `relu`, `tanh`, `sigmoid`, or another name, which no rule knows.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub activation: String,
+    /// Of a stage that can be computed in several ways: which is taken, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub form: Option<String>,
 }
 
 /// One backward pass.

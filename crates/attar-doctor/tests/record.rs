@@ -33,7 +33,7 @@ fn header() -> Header {
         classes: Some(10),
         target_norm: Some(52.5),
         tensors: vec![Tensor { name: "a.weight".into(), stage: "a".into(), shape: vec![8, 4], optimised: false }],
-        stages: vec![Stage { name: "a".into(), activation: "relu".into() }],
+        stages: vec![Stage { name: "a".into(), activation: "relu".into(), form: Some("tiled".into()) }],
         order: true,
         notes: BTreeMap::from([("source".into(), "a \"quoted\"\nnote".into())]),
         extras: BTreeMap::from([("widths".into(), serde_json::json!([100, 5, 100]))]),

@@ -1,5 +1,6 @@
 //! What is seen of a network while it trains: its stages, on a fixed probe batch.
 
+use attar_attention::Choice;
 use attar_doctor::{Stage, StageStatistics};
 use attar_ops::{Activation, Float};
 use burn::tensor::{DType, Tensor};
@@ -96,7 +97,8 @@ impl StageOutput {
             Activation::Tanh => "tanh",
             Activation::Silu => "silu",
         };
-        Stage { name: self.name.clone(), activation: activation.into() }
+        let form = self.form.as_ref().map(Choice::to_string);
+        Stage { name: self.name.clone(), activation: activation.into(), form }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Networks whose parts are named, so that what goes wrong can be placed.
 
+use attar_attention::Choice;
 use attar_ops::Activation;
 use burn::module::Module;
 use burn::tensor::Tensor;
@@ -39,6 +40,8 @@ pub struct StageOutput {
     pub activation: Activation,
     /// `[samples, positions, channels]`.
     pub values: Tensor<3>,
+    /// Of attention: the form that it is computed in, and why.
+    pub form: Option<Choice>,
 }
 
 /// What a pass through a network needs beside its input, and what it leaves.
@@ -105,6 +108,6 @@ impl<'a> Pass<'a> {
             }
             None => values,
         };
-        StageOutput { name: name.into(), activation, values }
+        StageOutput { name: name.into(), activation, values, form: None }
     }
 }

@@ -352,7 +352,7 @@ pub(crate) struct AttendArgs {
     /// Let a query see only keys up to its own place; the last query sees all
     #[arg(long)]
     pub(crate) causal: bool,
-    /// Take a polynomial of both signs, whose denominators may cancel
+    /// Take a similarity of both signs, whose denominators may cancel: odd polynomials, products with features below 0
     #[arg(long)]
     pub(crate) allow_signed: bool,
     /// How it is computed; the result is the same but for rounding

@@ -123,7 +123,15 @@ impl TransformerBlock {
     /// # Errors
     /// Inputs that do not fit.
     pub fn forward(&self, x: Tensor<3>, hidden: Option<Tensor<2, Bool>>) -> Result<Tensor<3>, Error> {
-        let attend = |x: Tensor<3>| self.attention.forward(x.clone(), x.clone(), x, hidden);
+        self.forward_with(x, |x| self.attention.forward(x.clone(), x.clone(), x, hidden))
+    }
+
+    /// The block around what `attend` makes of its input.
+    pub(super) fn forward_with(
+        &self,
+        x: Tensor<3>,
+        attend: impl FnOnce(Tensor<3>) -> Result<Tensor<3>, Error>,
+    ) -> Result<Tensor<3>, Error> {
         let network = |x| apply(&self.linear2, apply(&self.linear1, x, self.config.activation), Activation::Identity);
         let norm = |norm: &Option<Norm>, x| match norm {
             Some(norm) => norm.forward(x, self.config.epsilon),

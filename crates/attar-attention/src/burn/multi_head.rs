@@ -168,19 +168,37 @@ impl MultiHeadAttention {
         values: Tensor<3>,
         hidden: Option<Tensor<2, Bool>>,
     ) -> Result<Tensor<3>, Error> {
-        let MultiHeadConfig { width, heads, key_heads, key_width, value_width, attention, form, .. } = self.config;
+        let MultiHeadConfig { attention, form, .. } = self.config;
+        let [queries, keys, values] = self.in_heads(queries, keys, values)?;
+        Ok(self.out_of_heads(super::attention(&attention, form, queries, keys, values, hidden)?))
+    }
+
+    /// Queries, keys and values, projected: `[batch, heads, length, dim]`.
+    pub(super) fn in_heads(
+        &self,
+        queries: Tensor<3>,
+        keys: Tensor<3>,
+        values: Tensor<3>,
+    ) -> Result<[Tensor<4>; 3], Error> {
+        let MultiHeadConfig { width, heads, key_heads, key_width, value_width, .. } = self.config;
         same("queries of width", width, queries.dims()[2])?;
         same("keys of width", key_width, keys.dims()[2])?;
         same("values of width", value_width, values.dims()[2])?;
         for (layer, input) in [(&self.query, &queries), (&self.key, &keys), (&self.value, &values)] {
             same("inputs of the weights' type", layer.weight.val().dtype(), input.dtype())?;
         }
-        let queries = in_heads(apply(&self.query, queries, Activation::Identity), heads);
-        let keys = in_heads(apply(&self.key, keys, Activation::Identity), key_heads);
-        let values = in_heads(apply(&self.value, values, Activation::Identity), key_heads);
-        let output = super::attention(&attention, form, queries, keys, values, hidden)?;
-        let [batch, _, count, _] = output.dims();
-        Ok(apply(&self.output, output.swap_dims(1, 2).reshape([batch, count, width]), Activation::Identity))
+        Ok([
+            in_heads(apply(&self.query, queries, Activation::Identity), heads),
+            in_heads(apply(&self.key, keys, Activation::Identity), key_heads),
+            in_heads(apply(&self.value, values, Activation::Identity), key_heads),
+        ])
+    }
+
+    /// The output for what came of the heads, `[batch, heads, queries, dim]`.
+    pub(super) fn out_of_heads(&self, heads: Tensor<4>) -> Tensor<3> {
+        let [batch, _, count, _] = heads.dims();
+        let heads = heads.swap_dims(1, 2).reshape([batch, count, self.config.width]);
+        apply(&self.output, heads, Activation::Identity)
     }
 
     /// What it was made as.

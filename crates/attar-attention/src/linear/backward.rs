@@ -8,7 +8,8 @@ use rayon::prelude::*;
 use super::{KeyRoom, Keys, Line, Side, by_group, features, stretches, sums_before, sums_of_all};
 use crate::Error;
 use crate::attention::{Attention, Forward, Gradients};
-use crate::features::{Columns, Room as FeatureRoom};
+use crate::denominator::Bounds;
+use crate::features::{Columns, Features, Room as FeatureRoom};
 use crate::kernel::{Kernel, RowScale};
 use crate::shape::{Inputs, parts};
 use crate::tile::{Block, BlockGradient};
@@ -48,68 +49,131 @@ pub(crate) fn backward<T: Float>(
     forward: &Forward<T>,
     of_output: &[T],
 ) -> Result<Gradients<T>, Error> {
-    let shape = inputs.shape;
-    let kernel = Kernel::new(attention.similarity, shape.dim);
-    let features = features(&kernel)?;
-    let [mut queries_gradient, mut keys_gradient, mut values_gradient] =
-        [inputs.queries, inputs.keys, inputs.values].map(|input| Unwritten::new(input.len()));
-    let line = Line::new(shape);
-    let pieces = line.segments.iter().flat_map(|times| stretches(times, attention.causal, features));
-    let (queries, keys): (Vec<_>, Vec<_>) = pieces.map(|times| (line.queries(&times), line.keys(&times))).unzip();
-    let of_queries = parts(queries_gradient.all(), shape.groups(), shape.group(), &queries, shape.dim);
-    let of_keys = parts(keys_gradient.all(), shape.groups(), 1, &keys, shape.dim);
-    let of_values = parts(values_gradient.all(), shape.groups(), 1, &keys, shape.value_dim);
-    let of_rows = of_keys.into_iter().flatten().zip(of_values.into_iter().flatten());
-    let groups = by_group(of_queries.into_iter().zip(of_rows), queries.len());
-    groups.into_par_iter().enumerate().for_each(|(index, rows)| {
-        let mut side = Side::of_group(&kernel, features, inputs.group(index, attention.causal), &line);
-        let all = index * shape.group() * shape.queries..(index + 1) * shape.group() * shape.queries;
-        side.of_output = &of_output[all.start * shape.value_dim..all.end * shape.value_dim];
-        let scales = |rows: Range<usize>| {
-            forward.row_scales(&kernel, &shape, of_output, all.start + rows.start..all.start + rows.end)
-        };
-        let (of_queries, of_rows): (Vec<_>, Vec<_>) = rows.into_iter().unzip();
+    let kernel = Kernel::new(attention.similarity, inputs.shape.dim);
+    let (features, line) = (features(&kernel)?, Line::new(inputs.shape));
+    let pass = Pass { kernel: &kernel, inputs, forward, of_output };
+    let side = |index| Side::of_group(&kernel, features, inputs.group(index, attention.causal), &line);
+    let (gradients, _) = pass.by_groups(side, &line, attention.causal, features, |index, side, rows| {
         if attention.causal {
-            side.scales = scales(0..all.len());
-            side.causal(&forward.sums[index], of_queries, of_rows);
+            side.causal(&forward.sums[index], rows, side.starts_from_the_end());
         } else {
-            side.over_all_keys(&forward.sums[index], of_queries, of_rows, scales);
+            side.over_all_keys(&forward.sums[index], rows, |rows| pass.scales(index, rows));
         }
     });
-    Ok(Gradients {
-        queries: queries_gradient.into_values(),
-        keys: keys_gradient.into_values(),
-        values: values_gradient.into_values(),
-    })
+    Ok(gradients)
+}
+
+/// [`backward`] of tokens that follow others, from the gradient of each group's sums after them; and the gradient of the
+/// sums before them.
+pub(crate) fn backward_from<T: Float>(
+    kernel: &Kernel<T>,
+    tokens: &Inputs<'_, T>,
+    forward: &Forward<T>,
+    of_output: &[T],
+    key_shifts: &[T],
+    of_sums: &[Vec<T>],
+) -> Result<(Gradients<T>, Vec<Vec<T>>), Error> {
+    let (features, line) = (features(kernel)?, Line::whole(tokens.shape));
+    let pass = Pass { kernel, inputs: tokens, forward, of_output };
+    let side = |index: usize| {
+        let group = tokens.group(index, true);
+        Side::new(kernel, features, group, Bounds::new(kernel, group, 0.0), key_shifts[index], &line)
+    };
+    Ok(pass.by_groups(side, &line, true, features, |index, side, rows| {
+        side.causal(&forward.sums[index], rows, vec![of_sums[index].clone()]).swap_remove(0)
+    }))
+}
+
+/// What the gradients are computed from.
+struct Pass<'a, T> {
+    kernel: &'a Kernel<T>,
+    inputs: &'a Inputs<'a, T>,
+    forward: &'a Forward<T>,
+    of_output: &'a [T],
+}
+
+/// Where a group's gradients go, stretch by stretch: those of its queries, of all heads; and of its keys and values.
+type Rows<'g, T> = (Vec<Vec<Part<'g, T>>>, Vec<(Part<'g, T>, Part<'g, T>)>);
+
+impl<T: Float> Pass<'_, T> {
+    /// The gradients that `work` writes of each group, and what it makes of it.
+    fn by_groups<'s, R: Send>(
+        &'s self,
+        side: impl Fn(usize) -> Side<'s, T> + Sync,
+        line: &Line,
+        causal: bool,
+        features: &Features<T>,
+        work: impl Fn(usize, &Side<'s, T>, Rows<'_, T>) -> R + Sync,
+    ) -> (Gradients<T>, Vec<R>) {
+        let (inputs, shape) = (self.inputs, self.inputs.shape);
+        let [mut queries_gradient, mut keys_gradient, mut values_gradient] =
+            [inputs.queries, inputs.keys, inputs.values].map(|input| Unwritten::new(input.len()));
+        let pieces = line.segments.iter().flat_map(|times| stretches(times, causal, features));
+        let (queries, keys): (Vec<_>, Vec<_>) = pieces.map(|times| (line.queries(&times), line.keys(&times))).unzip();
+        let of_queries = parts(queries_gradient.all(), shape.groups(), shape.group(), &queries, shape.dim);
+        let of_keys = parts(keys_gradient.all(), shape.groups(), 1, &keys, shape.dim);
+        let of_values = parts(values_gradient.all(), shape.groups(), 1, &keys, shape.value_dim);
+        let of_rows = of_keys.into_iter().flatten().zip(of_values.into_iter().flatten());
+        let groups = by_group(of_queries.into_iter().zip(of_rows), shape.groups(), queries.len());
+        let made = groups.into_par_iter().enumerate().map(|(index, rows)| {
+            let mut side = side(index);
+            let all = self.rows(index);
+            side.of_output = &self.of_output[all.start * shape.value_dim..all.end * shape.value_dim];
+            if causal {
+                side.scales = self.scales(index, 0..all.len());
+            }
+            work(index, &side, rows.into_iter().unzip())
+        });
+        let made = made.collect();
+        let gradients = Gradients {
+            queries: queries_gradient.into_values(),
+            keys: keys_gradient.into_values(),
+            values: values_gradient.into_values(),
+        };
+        (gradients, made)
+    }
+
+    /// Those of a group's queries among all.
+    fn rows(&self, index: usize) -> Range<usize> {
+        let count = self.inputs.shape.group() * self.inputs.shape.queries;
+        index * count..(index + 1) * count
+    }
+
+    fn scales(&self, index: usize, rows: Range<usize>) -> Vec<RowScale<T>> {
+        let first = self.rows(index).start;
+        let rows = first + rows.start..first + rows.end;
+        self.forward.row_scales(self.kernel, &self.inputs.shape, self.of_output, rows)
+    }
 }
 
 impl<T: Float> Side<'_, T> {
-    /// The gradients of the group's queries, a stretch's heads together, and of its keys and values.
+    /// Writes the gradients of the group's rows, from those of the sums after each segment; gives those of the sums
+    /// before.
     ///
     /// Stretch by stretch from the end of each segment: down from the sums that were kept, and up again.
-    fn causal(&self, kept: &[T], of_queries: Vec<Vec<Part<'_, T>>>, of_rows: Vec<(Part<'_, T>, Part<'_, T>)>) {
+    fn causal(&self, kept: &[T], (of_queries, of_rows): Rows<'_, T>, mut of_sums: Vec<Vec<T>>) -> Vec<Vec<T>> {
         let mut parts = kept.chunks_exact(self.sums()).zip(of_queries).zip(of_rows);
         let segments = self.line.segments.iter().map(|times| {
             let stretches = stretches(times, true, self.features);
             stretches.zip(parts.by_ref()).collect()
         });
         let segments: Vec<Vec<_>> = segments.collect();
-        segments.into_par_iter().zip(self.starts_from_the_end()).for_each(|(stretches, mut after)| {
+        segments.into_par_iter().zip(&mut of_sums).for_each(|(stretches, of_sums)| {
             let mut room = Room::default();
             for (times, ((before, of_queries), (of_keys, of_values))) in stretches.into_iter().rev() {
                 let mut before = self.features.sums_for_gradient(Columns::of_sums(before, self.columns()));
                 let of_rows = self.down(&times, &mut before, of_queries, [of_keys, of_values], &mut room);
-                self.up(&times, &mut after, of_rows, &mut room);
+                self.up(&times, of_sums, of_rows, &mut room);
             }
         });
+        of_sums
     }
 
     /// As [`Self::causal`], where the sums of all keys are known at the first query: one pass over the queries.
     fn over_all_keys(
         &self,
         sums: &[T],
-        of_queries: Vec<Vec<Part<'_, T>>>,
-        of_rows: Vec<(Part<'_, T>, Part<'_, T>)>,
+        (of_queries, of_rows): Rows<'_, T>,
         scales: impl Fn(Range<usize>) -> Vec<RowScale<T>> + Sync,
     ) {
         let sums = &sums[..self.sums()];

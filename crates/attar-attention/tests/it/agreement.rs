@@ -46,7 +46,7 @@ pub(crate) struct Found {
 }
 
 impl Found {
-    fn add(&mut self, other: &Self) {
+    pub(crate) fn add(&mut self, other: &Self) {
         let both = |a: (usize, f64), b: (usize, f64)| (a.0 + b.0, a.1.max(b.1));
         self.literal = both(self.literal, other.literal);
         self.cancelled = both(self.cancelled, other.cancelled);
@@ -172,7 +172,7 @@ fn check_all<T: Float>(tolerance: f64) {
     assert!(all.cancelled.0 * 10 < all.literal.0);
 }
 
-fn report(what: &str, found: &Found) {
+pub(crate) fn report(what: &str, found: &Found) {
     let Found { literal, cancelled, zero, kappa } = found;
     println!(
         "{what}: kappa up to {kappa:.1e}; {} rows relative to themselves, largest error {:.3} of the tolerance; {} \

@@ -1,7 +1,7 @@
 //! Burn modules: against PyTorch with its own weights (`pytorch/make.py`), and the gradients of every weight.
 
 use attar_attention::burn::{Arrangement, BlockConfig, MultiHeadAttention, MultiHeadConfig, TransformerBlock, Weights};
-use attar_attention::{Attention, Form, Similarity};
+use attar_attention::{Attention, Error, Form, Similarity};
 use attar_ops::Activation;
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Bool, Device, Gradients, Tensor, TensorData};
@@ -177,6 +177,45 @@ fn gradients_flow_to_every_weight() {
             assert_eq!(flows.0, count);
         }
     }
+}
+
+/// One token, several, none: what the block gives of all tokens at once.
+#[test]
+fn blocks_decode_what_they_compute_at_once() {
+    for arrangement in [Arrangement::PreNorm, Arrangement::PostNorm, Arrangement::Plain] {
+        for similarity in [Similarity::QUADRATIC_PLUS_ONE, Similarity::Elu] {
+            let attention = Attention { causal: true, ..Attention::new(similarity) };
+            let heads = MultiHeadConfig { attention, key_heads: 2, ..MultiHeadConfig::new(8, 4) };
+            let block = BlockConfig::new(heads, arrangement, 7).init(1, &device()).unwrap();
+            let x = input([2, 9, 8], 1);
+            let marks: Vec<bool> = (0..18).map(|at| at % 5 == 3).collect();
+            let hidden = Tensor::<2, Bool>::from_data(TensorData::new(marks, [2, 9]), &device());
+            let mut state = block.attention.start::<f32>(2).unwrap();
+            let mut decode = |first, count| {
+                let (tokens, hidden) = (x.clone().narrow(1, first, count), hidden.clone().narrow(1, first, count));
+                block.advance(&mut state, tokens, Some(hidden)).unwrap()
+            };
+            let decoded = Tensor::cat(vec![decode(0, 1), decode(1, 1), decode(2, 6), decode(8, 1)], 1);
+            let want = block.forward(x.clone(), Some(hidden.clone())).unwrap();
+            let difference = numbers((decoded - want).abs().max())[0];
+            assert!(difference < 1e-5, "{arrangement:?} {similarity:?}: {difference}");
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_decoded_is_refused() {
+    let causal = |similarity| Attention { causal: true, ..Attention::new(similarity) };
+    let layer = |attention| MultiHeadConfig { attention, ..MultiHeadConfig::new(6, 3) }.init(1, &device()).unwrap();
+    let error = |attention| layer(attention).start::<f32>(1).unwrap_err();
+    assert_eq!(error(causal(Similarity::Softmax { scale: None })), Error::NoFeatures("softmax"));
+    assert_eq!(error(Attention::new(Similarity::Elu)), Error::NotCausal);
+    let layer = layer(causal(Similarity::Elu));
+    let mut state = layer.start::<f32>(2).unwrap();
+    let one_sequence = layer.advance(&mut state, input([1, 3, 6], 1), None);
+    assert!(matches!(one_sequence, Err(Error::State { .. })));
+    let hidden = Tensor::<2, Bool>::full([2, 4], false, &device());
+    assert!(matches!(layer.advance(&mut state, input([2, 3, 6], 1), Some(hidden)), Err(Error::Mismatch { .. })));
 }
 
 /// As many heads of keys as of queries, where those of a group are the same, are as good as one for each group.

@@ -1,27 +1,109 @@
 //! Decoding token by token is causal attention, and resumes anywhere.
 
-use attar_attention::{Attention, Error, Form, Inputs, Shape, Similarity, State, naive};
+use attar_attention::{Attention, Error, Form, Gradients, Shape, Similarity, State, StateGradient, naive};
 use attar_ops::Float;
 
-use crate::cases::{Case, Hidden, Kind, SIMILARITIES, attention, shape};
+use crate::agreement::{Found, Tolerance, compare, report};
+use crate::cases::{Case, HIDDEN, Hidden, KINDS, Kind, SIMILARITIES, attention, shape};
 
 /// Rows `[heads, rows, width]` of one sequence from `first` on, of every head.
 fn some<T: Float>(values: &[T], rows: usize, width: usize, first: usize, count: usize) -> Vec<T> {
     values.chunks_exact(rows * width).flat_map(|head| &head[first * width..(first + count) * width]).copied().collect()
 }
 
-/// The outputs of the next `count` tokens.
-fn step<T: Float>(state: &mut State<T>, case: &Case<T>, first: usize, count: usize) -> Vec<T> {
+/// Puts such rows back to where they are in all.
+fn put<T: Float>(all: &mut [T], part: &[T], rows: usize, width: usize, first: usize, count: usize) {
+    for (head, part) in all.chunks_exact_mut(rows * width).zip(part.chunks_exact((count * width).max(1))) {
+        head[first * width..(first + count) * width].copy_from_slice(part);
+    }
+}
+
+/// `count` tokens of the case, from `first` on.
+fn tokens<T: Float>(case: &Case<T>, first: usize, count: usize) -> Case<T> {
     let all = case.shape;
-    let shape = Shape { queries: count, keys: count, ..all };
     let cut = |values: &[T], width| some(values, all.keys, width, first, count);
     let hidden = case.hidden.as_ref().map(|hidden| {
         hidden.chunks_exact(all.keys).flat_map(|hidden| &hidden[first..first + count]).copied().collect::<Vec<bool>>()
     });
-    let (queries, keys) = (cut(&case.queries, all.dim), cut(&case.keys, all.dim));
-    let values = cut(&case.values, all.value_dim);
-    let tokens = Inputs { shape, queries: &queries, keys: &keys, values: &values, hidden: hidden.as_deref() };
-    state.advance(&tokens).unwrap()
+    Case {
+        shape: Shape { queries: count, keys: count, ..all },
+        queries: cut(&case.queries, all.dim),
+        keys: cut(&case.keys, all.dim),
+        values: cut(&case.values, all.value_dim),
+        of_output: cut(&case.of_output, all.value_dim),
+        hidden,
+    }
+}
+
+/// The outputs of the next `count` tokens.
+fn step<T: Float>(state: &mut State<T>, case: &Case<T>, first: usize, count: usize) -> Vec<T> {
+    state.advance(&tokens(case, first, count).inputs()).unwrap()
+}
+
+/// Output and gradients of the whole case, a piece at a time.
+pub(crate) fn by_pieces<T: Float>(attention: Attention, case: &Case<T>, counts: &[usize]) -> (Vec<T>, Gradients<T>) {
+    let Shape { queries: rows, dim, value_dim, .. } = case.shape;
+    let starts = counts.iter().scan(0, |next, count| Some(std::mem::replace(next, *next + count)));
+    let pieces: Vec<_> = starts.zip(counts).map(|(first, count)| (first, tokens(case, first, *count))).collect();
+    let mut state = State::new(attention, case.shape).unwrap();
+    let advanced: Vec<_> = pieces.iter().map(|(_, piece)| state.forward(&piece.inputs()).unwrap()).collect();
+    let zeros = |values: &[T]| vec![T::ZERO; values.len()];
+    let mut output = zeros(&case.of_output);
+    let [queries, keys, values] = [&case.queries, &case.keys, &case.values].map(|values| zeros(values));
+    let mut all = Gradients { queries, keys, values };
+    let mut of_state = StateGradient::zero(&state);
+    for ((first, piece), advanced) in pieces.iter().zip(&advanced).rev() {
+        let of = of_state.backward(&piece.inputs(), advanced, &piece.of_output).unwrap();
+        let count = piece.shape.queries;
+        put(&mut output, advanced.output(), rows, value_dim, *first, count);
+        put(&mut all.queries, &of.queries, rows, dim, *first, count);
+        put(&mut all.keys, &of.keys, rows, dim, *first, count);
+        put(&mut all.values, &of.values, rows, value_dim, *first, count);
+    }
+    (output, all)
+}
+
+/// Every similarity with features, every kind of input, cut in several ways, by the measure of the other forms.
+fn check_pieces<T: Float>(tolerance: f64) {
+    let (mut checked, mut all) = (0, Found::default());
+    for similarity in SIMILARITIES.into_iter().filter(Similarity::has_features) {
+        for (dims, counts) in PIECES {
+            for (kind, hidden) in KINDS.into_iter().flat_map(|kind| HIDDEN.map(|hidden| (kind, hidden))) {
+                let (case, attention) = (Case::<T>::new(shape(*dims), kind, hidden), attention(similarity, true));
+                let (output, gradients) = by_pieces(attention, &case, counts);
+                let words = format!("{similarity:?}, {dims:?} by {counts:?}, {kind:?}, {hidden:?}");
+                all.add(&compare(&attention, &case, &output, &gradients, Tolerance::of::<T>(tolerance), &words));
+                checked += 1;
+            }
+        }
+    }
+    report(&format!("{checked} cases by pieces"), &all);
+    assert_eq!(checked, 7 * PIECES.len() * KINDS.len() * HIDDEN.len());
+}
+
+/// Shapes of sequences, and the tokens of each piece.
+const PIECES: &[([usize; 7], &[usize])] = &[
+    ([2, 2, 2, 5, 5, 4, 3], &[1, 1, 1, 1, 1]),
+    ([1, 4, 2, 7, 7, 3, 5], &[3, 0, 4]),
+    ([2, 1, 1, 1, 1, 1, 1], &[1]),
+    ([1, 2, 1, 40, 40, 6, 4], &[33, 1, 6]),
+];
+
+#[test]
+fn pieces_agree_forward_and_backward() {
+    check_pieces::<f32>(1e-5);
+    check_pieces::<f64>(1e-12);
+}
+
+/// Pieces longer than the stretches between kept sums.
+#[test]
+fn long_pieces_agree_forward_and_backward() {
+    for similarity in [Similarity::Elu, Similarity::QUADRATIC_PLUS_ONE] {
+        let case = Case::<f64>::new(shape([1, 2, 1, 700, 700, 3, 4]), Kind::Random, Hidden::Some);
+        let attention = attention(similarity, true);
+        let (output, gradients) = by_pieces(attention, &case, &[570, 130]);
+        compare(&attention, &case, &output, &gradients, Tolerance::of::<f64>(1e-12), &format!("{similarity:?}"));
+    }
 }
 
 fn check<T: Float>(attention: Attention, case: &Case<T>, steps: &[usize], tolerance: f64) {
@@ -137,5 +219,11 @@ fn what_has_no_state_is_refused() {
     // Said once with the right tokens, it is as if the wrong ones had never come.
     let case = Case::<f32>::new(shape, Kind::Random, Hidden::None);
     let want = attention(Similarity::Elu, true).forward(Form::Linear, &case.inputs()).unwrap().output;
-    assert_eq!(state.advance(&case.inputs()).unwrap(), want);
+    assert_eq!(state.clone().advance(&case.inputs()).unwrap(), want);
+    let advanced = state.forward(&case.inputs()).unwrap();
+    assert_eq!(advanced.output(), want);
+    let mut of_state = StateGradient::zero(&state);
+    let one = tokens(&case, 0, 1);
+    assert!(matches!(of_state.backward(&one.inputs(), &advanced, &one.of_output), Err(Error::State { .. })));
+    assert!(matches!(of_state.backward(&case.inputs(), &advanced, &[1.0]), Err(Error::Length { .. })));
 }

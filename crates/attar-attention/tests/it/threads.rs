@@ -1,12 +1,16 @@
 //! The same bits at any number of threads.
 
-use attar_attention::{Attention, Form, Forward, Gradients};
+use attar_attention::{Attention, Form, Forward, Gradients, Similarity};
 
 use crate::cases::{Case, Hidden, Kind, SIMILARITIES, attention, shape};
+use crate::state::by_pieces;
+
+fn on_threads<R: Send>(threads: usize, work: impl FnOnce() -> R + Send) -> R {
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(work)
+}
 
 fn run(attention: &Attention, form: Form, case: &Case<f32>, threads: usize) -> (Forward<f32>, Gradients<f32>) {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-    pool.install(|| {
+    on_threads(threads, || {
         let forward = attention.forward(form, &case.inputs()).unwrap();
         let gradients = attention.backward(&case.inputs(), &forward, &case.of_output).unwrap();
         (forward, gradients)
@@ -31,5 +35,15 @@ fn bits_do_not_depend_on_the_number_of_threads() {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn nor_do_those_of_a_state() {
+    let case = Case::<f32>::new(shape([1, 4, 2, 300, 300, 8, 8]), Kind::Random, Hidden::Some);
+    for similarity in SIMILARITIES.into_iter().filter(Similarity::has_features) {
+        let run = |threads| on_threads(threads, || by_pieces(attention(similarity, true), &case, &[180, 1, 119]));
+        let one = run(1);
+        assert!(one == run(2) && one == run(4), "{similarity:?}");
     }
 }

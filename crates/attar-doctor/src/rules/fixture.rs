@@ -23,7 +23,7 @@ pub(super) fn header() -> Header {
             tensor("a.bias", "a", &[16]),
             tensor("b.weight", "b", &[10, 16]),
         ],
-        stages: ["a", "b"].map(|name| Stage { name: name.into(), activation: "relu".into() }).into(),
+        stages: ["a", "b"].map(|name| Stage { name: name.into(), activation: "relu".into(), form: None }).into(),
         ..Header::default()
     }
 }

@@ -108,6 +108,17 @@ fn stages_are_named_from_input_to_head() {
     );
 }
 
+/// What a record's header says of the stages.
+#[test]
+fn attention_says_its_form() {
+    let kind = Kind::Attention { patch: [3, 2], width: 4, heads: 2, blocks: 2 };
+    let stages = stages(&net(kind, Norm::Layer, DType::F32), images(5, DType::F32), Pass::evaluation(&[0; 5]));
+    let forms: Vec<_> = stages.iter().filter_map(|stage| Some((&stage.name[..], stage.stage().form?))).collect();
+    assert_eq!(forms.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["block1.attention", "block2.attention"]);
+    // Five images of four tokens, two heads of width 2.
+    assert!(forms.iter().all(|(_, form)| form.starts_with("tiled 0.") && form.contains("predicted")), "{forms:?}");
+}
+
 /// Every parameter's values, in the order in which the module is visited.
 fn parameters(net: &Net) -> Vec<(Vec<usize>, Vec<f64>)> {
     struct All(Vec<(Vec<usize>, Vec<f64>)>);

@@ -1,7 +1,7 @@
 //! Attention over tokens: embedding, and blocks that normalise first.
 
 use attar_attention::burn::attention;
-use attar_attention::{Attention, Form, Similarity};
+use attar_attention::{Attention, Choice, Form, Shape, Similarity};
 use attar_ops::Activation;
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
@@ -102,9 +102,11 @@ impl TransformerBlock {
         let normalised = normalise(self.norm1.as_ref(), x.clone(), walk);
         let projected = self.projection.forward(normalised, Activation::Identity);
         let projected = walk.stage(&self.names.projection, Activation::Identity, projected);
-        let branch = self.output.forward(self.attend(projected, walk), Activation::Identity);
+        let (attended, choice) = self.attend(projected, walk);
+        let branch = self.output.forward(attended, Activation::Identity);
         let y = x + walk.dropout(self.dropout, branch);
         let y = walk.stage(&self.names.attention, Activation::Identity, y);
+        walk.in_form(choice);
         let normalised = normalise(self.norm2.as_ref(), y.clone(), walk);
         let hidden = self.hidden.forward(normalised, self.activation);
         let hidden = walk.stage(&self.names.hidden, self.activation, hidden);
@@ -113,8 +115,8 @@ impl TransformerBlock {
         walk.stage(&self.names.block, Activation::Identity, z)
     }
 
-    /// Softmax attention in heads, for queries, keys and values side by side.
-    fn attend(&self, projected: Tensor<3>, walk: &mut Walk) -> Tensor<3> {
+    /// Softmax attention in heads, for queries, keys and values side by side; and the form that it takes.
+    fn attend(&self, projected: Tensor<3>, walk: &mut Walk) -> (Tensor<3>, Option<Choice>) {
         let [samples, tokens, of_all] = projected.dims();
         let width = of_all / 3;
         let heads = |part: usize| {
@@ -122,11 +124,22 @@ impl TransformerBlock {
             part.reshape([samples, tokens, self.heads, width / self.heads]).swap_dims(1, 2)
         };
         let softmax = Attention::new(Similarity::Softmax { scale: None });
-        match attention(&softmax, Form::Tiled, heads(0), heads(1), heads(2), None) {
-            Ok(output) => output.swap_dims(1, 2).reshape([samples, tokens, width]),
+        let dim = width / self.heads;
+        let shape = Shape {
+            batch: samples,
+            heads: self.heads,
+            key_heads: self.heads,
+            queries: tokens,
+            keys: tokens,
+            dim,
+            value_dim: dim,
+        };
+        let output = attention(&softmax, Form::Auto, heads(0), heads(1), heads(2), None);
+        match output.and_then(|output| Ok((output, softmax.choose(&shape)?))) {
+            Ok((output, choice)) => (output.swap_dims(1, 2).reshape([samples, tokens, width]), Some(choice)),
             Err(error) => {
                 walk.fail(|| format!("attention `{}`: {error}", self.names.attention));
-                projected.narrow(2, 0, width)
+                (projected.narrow(2, 0, width), None)
             }
         }
     }

@@ -1,5 +1,6 @@
 //! What a pass gathers on its way through a network.
 
+use attar_attention::Choice;
 use attar_ops::Activation;
 use burn::tensor::Tensor;
 
@@ -24,6 +25,13 @@ impl<'a, 'b> Walk<'a, 'b> {
         let values = output.values.clone();
         self.outputs.push(output);
         values
+    }
+
+    /// Says in which form the last stage was computed.
+    pub(super) fn in_form(&mut self, choice: Option<Choice>) {
+        if let Some(stage) = self.outputs.last_mut() {
+            stage.form = choice;
+        }
     }
 
     /// The values without the units that are dropped out, the others larger by as much: each call is another layer.

@@ -2,7 +2,7 @@
 
 mod input;
 
-use attar_attention::{Attention, Form, HardGradient, Inputs, Shape, Similarity, naive};
+use attar_attention::{Attention, Choice, Form, HardGradient, Inputs, Positivity, Shape, Similarity, naive};
 use clap::ValueEnum;
 use serde_json::{Value, json};
 
@@ -31,6 +31,8 @@ pub(crate) enum SimilarityName {
     Relu,
     /// Positive random features, whose mean over seeds is softmax
     Random,
+    /// q.k, of queries and keys that are features already
+    Product,
 }
 
 /// A form by name.
@@ -42,14 +44,17 @@ pub(crate) enum FormName {
     Tiled,
     /// Through sums of features, for similarities that have them
     Linear,
+    /// Tiled or linear, whichever is predicted to be the quicker one, and why
+    Auto,
 }
 
 /// Prints scores, weights, denominators and outputs.
 pub(crate) fn run(args: &AttendArgs, common: &Common) -> Result<(), CliError> {
-    let similarity = similarity(args, common.seed.unwrap_or(0))?;
+    check_flags(args)?;
     let input = Input::read(&args.file)?;
+    let similarity = similarity(args, &input.inputs(), common.seed.unwrap_or(0));
     let attention = Attention { similarity, causal: args.causal, allow_signed: args.allow_signed };
-    let attended = Attended::new(&attention, form(args.form), &input)?;
+    let attended = Attended::new(&attention, args.form, &input)?;
     if let Some(row) = attended.outputs.iter().position(|row| row.iter().any(|value| !value.is_finite())) {
         let file = args.file.display();
         let message = format!("{file}: the output of `queries[{row}]` is not finite: its scores are too large");
@@ -66,12 +71,13 @@ fn form(name: FormName) -> Form {
         FormName::Naive => Form::Naive,
         FormName::Tiled => Form::Tiled,
         FormName::Linear => Form::Linear,
+        FormName::Auto => Form::Auto,
     }
 }
 
-/// The similarity that the flags name; flags of another one are refused.
-fn similarity(args: &AttendArgs, seed: u64) -> Result<Similarity, CliError> {
-    use SimilarityName::{Argmax, Elu, Polynomial, Quadratic, QuadraticPlusOne, Random, Relu, Softmax};
+/// Refuses flags of another similarity than the one that is named.
+fn check_flags(args: &AttendArgs) -> Result<(), CliError> {
+    use SimilarityName::{Polynomial, Random, Softmax};
     let AttendArgs { scale, shift, degree, features, .. } = *args;
     let takes_scale = matches!(args.similarity, Softmax | Polynomial | Random);
     let idle = [
@@ -84,7 +90,14 @@ fn similarity(args: &AttendArgs, seed: u64) -> Result<Similarity, CliError> {
         let name = word(&args.similarity);
         return Err(CliError::input(format!("`--{flag}` belongs to {owner}: {name} has no such parameter")));
     }
-    Ok(match args.similarity {
+    Ok(())
+}
+
+/// The similarity that the flags name; whether a product takes both signs is seen from the features.
+fn similarity(args: &AttendArgs, inputs: &Inputs<'_, f64>, seed: u64) -> Similarity {
+    use SimilarityName::{Argmax, Elu, Polynomial, Product, Quadratic, QuadraticPlusOne, Random, Relu, Softmax};
+    let AttendArgs { scale, shift, degree, features, .. } = *args;
+    match args.similarity {
         Argmax => Similarity::Hard { gradient: HardGradient::None },
         Softmax => Similarity::Softmax { scale },
         Quadratic => Similarity::QUADRATIC,
@@ -97,12 +110,19 @@ fn similarity(args: &AttendArgs, seed: u64) -> Result<Similarity, CliError> {
         Elu => Similarity::Elu,
         Relu => Similarity::Relu,
         Random => Similarity::Random { features: features.unwrap_or(256), seed, scale },
-    })
+        Product => {
+            let signed = inputs.queries.iter().chain(inputs.keys).any(|&feature| feature < 0.0);
+            Similarity::Product { positivity: if signed { Positivity::Signed } else { Positivity::NonNegative } }
+        }
+    }
 }
 
 /// What came of the attention, row by row of the queries.
 struct Attended {
     shape: Shape,
+    form: Form,
+    /// Why that form, where it was chosen.
+    choice: Option<Choice>,
     /// q.k; nothing where the query does not see the key.
     scores: Vec<Vec<Option<f64>>>,
     weights: Vec<Vec<f64>>,
@@ -114,11 +134,11 @@ struct Attended {
     /// Rows whose denominator counts as zero, or that see no key.
     zero_rows: usize,
     /// Of argmax alone.
-    choices: Vec<Option<Choice>>,
+    taken: Vec<Option<Taken>>,
 }
 
 /// The key that a query takes.
-struct Choice {
+struct Taken {
     key: usize,
     /// Its score less the best of the others; nothing if it is the only one.
     margin: Option<f64>,
@@ -127,8 +147,10 @@ struct Choice {
 }
 
 impl Attended {
-    fn new(attention: &Attention, form: Form, input: &Input) -> Result<Self, CliError> {
+    fn new(attention: &Attention, name: FormName, input: &Input) -> Result<Self, CliError> {
         let inputs = input.inputs();
+        let choice = (name == FormName::Auto).then(|| attention.choose(&inputs.shape)).transpose()?;
+        let form = choice.as_ref().map_or(form(name), |choice| choice.form);
         let forward = attention.forward(form, &inputs)?;
         let defined = naive::forward(attention, &inputs)?;
         let zero_rows = attention.check(form, &inputs)?.zero;
@@ -136,28 +158,30 @@ impl Attended {
         let scores = scores(&inputs, attention.causal);
         let hard = matches!(attention.similarity, Similarity::Hard { .. });
         let weights = rows(&weights, inputs.shape.keys);
-        let choices = if hard { choices(&scores, &weights) } else { Vec::new() };
+        let taken = if hard { taken(&scores, &weights) } else { Vec::new() };
         let denominators = if hard { weights.iter().map(|row| row.iter().sum()).collect() } else { defined.normaliser };
         Ok(Self {
             shape: inputs.shape,
+            form,
+            choice,
             scores,
             weights,
             outputs: rows(&forward.output, inputs.shape.value_dim),
             denominators,
             kappa: defined.kappa,
             zero_rows,
-            choices,
+            taken,
         })
     }
 
     fn json(&self, args: &AttendArgs) -> Value {
-        let choice = |choice: &Option<Choice>| {
-            choice.as_ref().map(|Choice { key, margin, ties }| json!({ "key": key, "margin": margin, "ties": ties }))
+        let taken = |taken: &Option<Taken>| {
+            taken.as_ref().map(|Taken { key, margin, ties }| json!({ "key": key, "margin": margin, "ties": ties }))
         };
         let Shape { queries, keys, dim, value_dim, .. } = self.shape;
         let mut all = json!({
             "similarity": word(&args.similarity),
-            "form": word(&args.form),
+            "form": self.form_word(),
             "causal": args.causal,
             "shape": { "queries": queries, "keys": keys, "dim": dim, "value_dim": value_dim },
             "scores": self.scores,
@@ -167,11 +191,18 @@ impl Attended {
             "outputs": self.outputs,
         });
         if args.similarity == SimilarityName::Argmax {
-            all["chosen"] = self.choices.iter().map(choice).collect();
+            all["chosen"] = self.taken.iter().map(taken).collect();
         } else {
             all["kappa"] = json!(self.kappa);
         }
+        if let Some(choice) = &self.choice {
+            all["form_chosen"] = json!(choice.to_string());
+        }
         all
+    }
+
+    fn form_word(&self) -> String {
+        format!("{:?}", self.form).to_lowercase()
     }
 
     fn print(&self, args: &AttendArgs) -> Result<(), CliError> {
@@ -179,9 +210,12 @@ impl Attended {
         print(&format!(
             "{} in {} form: {queries} x {dim} queries, {keys} x {dim} keys, {keys} x {value_dim} values{}\n\n",
             word(&args.similarity),
-            word(&args.form),
+            self.form_word(),
             if args.causal { ", causal" } else { "" },
         ))?;
+        if let Some(choice) = &self.choice {
+            print(&format!("The form was chosen: {choice}\n\n"))?;
+        }
         let seen = |value: &Option<f64>| value.map_or_else(|| "unseen".to_owned(), number);
         print_matrix(
             "score q.k",
@@ -203,9 +237,9 @@ impl Attended {
         let name = |query: usize| format!("query {query}");
         if args.similarity == SimilarityName::Argmax {
             let heads = ["", "takes", "score", "margin to the second", "ties with"].map(str::to_owned).to_vec();
-            let line = |(query, choice): (usize, &Option<Choice>)| match choice {
+            let line = |(query, taken): (usize, &Option<Taken>)| match taken {
                 None => vec![name(query), "no key".to_owned()],
-                Some(Choice { key, margin, ties }) => {
+                Some(Taken { key, margin, ties }) => {
                     let score = self.scores[query][*key].map_or_else(String::new, number);
                     let margin = margin.map_or_else(|| "no second".to_owned(), number);
                     let ties: Vec<String> = ties.iter().map(|key| format!("key {key}")).collect();
@@ -213,7 +247,7 @@ impl Attended {
                     vec![name(query), format!("key {key}"), score, margin, ties]
                 }
             };
-            return std::iter::once(heads).chain(self.choices.iter().enumerate().map(line)).collect();
+            return std::iter::once(heads).chain(self.taken.iter().enumerate().map(line)).collect();
         }
         let kappa = if args.similarity == SimilarityName::Softmax { "largest exponent" } else { "kappa" };
         let heads =
@@ -249,16 +283,16 @@ fn scores(inputs: &Inputs<'_, f64>, causal: bool) -> Vec<Vec<Option<f64>>> {
 }
 
 /// The one key of weight 1 in each row, beside the others.
-fn choices(scores: &[Vec<Option<f64>>], weights: &[Vec<f64>]) -> Vec<Option<Choice>> {
-    let choice = |(scores, weights): (&Vec<Option<f64>>, &Vec<f64>)| {
+fn taken(scores: &[Vec<Option<f64>>], weights: &[Vec<f64>]) -> Vec<Option<Taken>> {
+    let taken = |(scores, weights): (&Vec<Option<f64>>, &Vec<f64>)| {
         let key = weights.iter().position(|&weight| weight > 0.0)?;
         let best = scores[key]?;
         let others = || scores.iter().enumerate().filter(|(other, _)| *other != key);
         let margin = others().filter_map(|(_, score)| *score).reduce(f64::max).map(|second| best - second);
         let ties = others().filter(|(_, score)| **score == Some(best)).map(|(other, _)| other).collect();
-        Some(Choice { key, margin, ties })
+        Some(Taken { key, margin, ties })
     };
-    scores.iter().zip(weights).map(choice).collect()
+    scores.iter().zip(weights).map(taken).collect()
 }
 
 fn shown(rows: &[Vec<f64>]) -> Vec<Vec<String>> {
@@ -308,14 +342,14 @@ mod tests {
     }
 
     #[test]
-    fn a_choice_names_its_margin_and_its_ties() {
+    fn a_taken_key_names_its_margin_and_its_ties() {
         let scores =
             vec![vec![Some(2.0), Some(5.0), None, Some(5.0)], vec![None; 4], vec![Some(1.0), None, None, None]];
         let weights = vec![vec![0.0, 1.0, 0.0, 0.0], vec![0.0; 4], vec![1.0, 0.0, 0.0, 0.0]];
-        let choices = choices(&scores, &weights);
-        let tied = choices[0].as_ref().unwrap();
+        let taken = taken(&scores, &weights);
+        let tied = taken[0].as_ref().unwrap();
         assert_eq!((tied.key, tied.margin, &tied.ties[..]), (1, Some(0.0), &[3][..]));
-        assert!(choices[1].is_none());
-        assert_eq!(choices[2].as_ref().map(|alone| alone.margin), Some(None));
+        assert!(taken[1].is_none());
+        assert_eq!(taken[2].as_ref().map(|alone| alone.margin), Some(None));
     }
 }

@@ -57,6 +57,24 @@ fn softmax_and_the_quadratic_kernel_by_hand() {
     assert!((number(&power["weights"][0][0]) - powers[0] / powers.iter().sum::<f64>()).abs() < 1e-12);
 }
 
+/// Rows that are features already, and the form that a cost model takes.
+#[test]
+fn products_are_of_features_and_auto_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    write_rows(folder.path());
+    let signed = ["both signs", "--allow-signed"];
+    fail(folder.path(), "attend rows.json --similarity product", 2, &signed);
+    let result = attended(folder.path(), "--similarity product --allow-signed --form auto");
+    assert_eq!(result["denominators"], json!([17.0, -1.0]));
+    assert_eq!(result["outputs"][1], json!([2.0, 0.0]));
+    let why = result["form_chosen"].as_str().unwrap();
+    assert!(why.starts_with(result["form"].as_str().unwrap()) && why.contains("predicted"), "{why}");
+    let rows = r#"{"queries": [[1, 2]], "keys": [[3, 0], [0, 1]], "values": [[5], [10]]}"#;
+    fs::write(folder.path().join("rows.json"), rows).unwrap();
+    let text = succeed(folder.path(), "attend rows.json --similarity product --form auto");
+    assert!(text.contains("The form was chosen: ") && text.contains("query 0  7"), "{text}");
+}
+
 #[test]
 fn what_is_not_seen_has_no_score_and_zero_rows_are_counted() {
     let folder = tempfile::tempdir().unwrap();
