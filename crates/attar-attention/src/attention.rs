@@ -6,6 +6,7 @@ use attar_ops::{Float, zeros};
 use rayon::prelude::*;
 
 use crate::denominator::Bounds;
+use crate::error::same;
 use crate::kernel::{Kernel, RowScale, set_deltas};
 use crate::shape::length;
 use crate::tiled::NO_KEY;
@@ -48,6 +49,9 @@ pub struct Forward<T> {
     /// `[batch, heads, queries]`: the denominator, 0 where it counts as zero; of softmax its logarithm. Random features
     /// leave a factor of each query out; hard attention that does not learn has none.
     pub normaliser: Vec<T>,
+    /// What it is the output of.
+    attention: Attention,
+    shape: Shape,
     form: Form,
     /// Of hard attention: each query's key, or [`NO_KEY`].
     pub(crate) chosen: Vec<u32>,
@@ -93,7 +97,7 @@ impl Attention {
     pub fn forward<T: Float>(&self, form: Form, inputs: &Inputs<'_, T>) -> Result<Forward<T>, Error> {
         self.validate(inputs)?;
         match form {
-            Form::Naive => Ok(Forward::of_naive(naive::forward(self, inputs)?)),
+            Form::Naive => Ok(Forward::of_naive(self, &inputs.shape, naive::forward(self, inputs)?)),
             Form::Tiled => Ok(tiled::forward(self, inputs)),
             Form::Linear => linear::forward(self, inputs),
             Form::Auto => self.forward(self.choose(&inputs.shape)?.form, inputs),
@@ -112,6 +116,8 @@ impl Attention {
     ) -> Result<Gradients<T>, Error> {
         self.validate(inputs)?;
         let shape = inputs.shape;
+        same("the shape of the forward pass", forward.shape, shape)?;
+        same("the attention of the forward pass", forward.attention, *self)?;
         length("values of the output's gradient", shape.outputs(), of_output.len())?;
         length("values of the output", shape.outputs(), forward.output.len())?;
         let (hard, learns) = chooses(self.similarity);
@@ -165,6 +171,14 @@ impl Attention {
 }
 
 impl<T> Forward<T> {
+    pub(crate) fn attention(&self) -> &Attention {
+        &self.attention
+    }
+
+    pub(crate) fn shape(&self) -> Shape {
+        self.shape
+    }
+
     /// The form that computed it: of [`Form::Auto`] the one that was chosen.
     pub fn form(&self) -> Form {
         self.form
@@ -180,11 +194,13 @@ fn chooses(similarity: Similarity) -> (bool, bool) {
 }
 
 impl<T: Float> Forward<T> {
-    pub(crate) fn zeros(similarity: Similarity, shape: &Shape) -> Self {
-        let (hard, learns) = chooses(similarity);
+    pub(crate) fn zeros(attention: &Attention, shape: &Shape) -> Self {
+        let (hard, learns) = chooses(attention.similarity);
         Self {
             output: zeros(shape.outputs()),
             normaliser: vec![T::ZERO; shape.rows()],
+            attention: *attention,
+            shape: *shape,
             form: Form::Tiled,
             chosen: vec![NO_KEY; if hard { shape.rows() } else { 0 }],
             soft: zeros(if learns { shape.outputs() } else { 0 }),
@@ -192,15 +208,24 @@ impl<T: Float> Forward<T> {
         }
     }
 
-    pub(crate) fn of_linear(output: Vec<T>, normaliser: Vec<T>, sums: Vec<Vec<T>>) -> Self {
-        Self { output, normaliser, form: Form::Linear, chosen: Vec::new(), soft: Vec::new(), sums }
+    pub(crate) fn of_linear(
+        attention: &Attention,
+        shape: &Shape,
+        output: Vec<T>,
+        normaliser: Vec<T>,
+        sums: Vec<Vec<T>>,
+    ) -> Self {
+        let (attention, shape, form) = (*attention, *shape, Form::Linear);
+        Self { output, normaliser, attention, shape, form, chosen: Vec::new(), soft: Vec::new(), sums }
     }
 
-    fn of_naive(output: naive::Output) -> Self {
+    fn of_naive(attention: &Attention, shape: &Shape, output: naive::Output) -> Self {
         let key = |key: Option<usize>| key.and_then(|key| u32::try_from(key).ok()).unwrap_or(NO_KEY);
         Self {
             output: rounded(output.output),
             normaliser: rounded(output.normaliser),
+            attention: *attention,
+            shape: *shape,
             form: Form::Naive,
             chosen: output.chosen.into_iter().map(key).collect(),
             soft: rounded(output.soft),

@@ -20,13 +20,12 @@ pub use layers::Norm;
 pub use multi_head::{MultiHeadAttention, MultiHeadConfig};
 pub use weights::Weights;
 
-use std::fmt::Debug;
-
 use attar_ops::burn::on_host;
 use burn::backend::Dispatch;
 use burn::tensor::{Bool, DType, Tensor};
 
 use self::host::HostAttention;
+use crate::error::same;
 use crate::{Attention, Error, Form, Shape, Similarity};
 
 /// The output `[batch, heads, queries, value_dim]` for queries `[batch, heads, queries, dim]`, keys
@@ -123,11 +122,4 @@ fn shape_of([queries, keys, values]: [[usize; 4]; 3]) -> Shape {
     let [batch, heads, queries, dim] = queries;
     let [_, key_heads, keys, _] = keys;
     Shape { batch, heads, key_heads, queries, keys, dim, value_dim: values[3] }
-}
-
-fn same<T: PartialEq + Debug>(what: &str, expected: T, found: T) -> Result<(), Error> {
-    if expected == found {
-        return Ok(());
-    }
-    Err(Error::Mismatch { expected: format!("{what} {expected:?}"), found: format!("{found:?}") })
 }

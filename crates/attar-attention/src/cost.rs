@@ -104,7 +104,12 @@ impl Work {
             query_rows: shape.rows() as f64,
             key_rows: (shape.groups() * shape.keys) as f64,
             pairs: heads * pairs(attention.causal, shape),
-            chunk_pairs: heads * chunk_pairs(attention.causal, shape, chunk(attention.causal, features)),
+            chunk_pairs: heads
+                * chunk_pairs(
+                    attention.causal,
+                    shape,
+                    chunk(attention.causal, features, shape.queries.max(shape.keys)),
+                ),
             chunks: shape.queries.max(shape.keys).div_ceil(TILE),
             dim: shape.dim as f64,
             value_dim: shape.value_dim as f64,

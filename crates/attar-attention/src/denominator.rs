@@ -42,10 +42,11 @@ impl<'a, T: Float> Bounds<'a, T> {
         self.kernel.length(self.group.query_rows(head, &(query..query + 1))) * sum
     }
 
-    /// The denominator, or 0 where it counts as such.
+    /// The denominator, or 0 where it counts as such: also one that has lost digits because it is among the smallest
+    /// numbers.
     pub(crate) fn settled(&self, head: usize, query: usize, denominator: T) -> T {
-        let least = T::from_f64(tau::<T>() * self.of(head, query));
-        if denominator.abs() <= least { T::ZERO } else { denominator }
+        let least = (tau::<T>() * self.of(head, query)).max(T::MIN_POSITIVE.to_f64());
+        if denominator.to_f64().abs() <= least { T::ZERO } else { denominator }
     }
 
     /// The sum of all keys' lengths, those before the first with them.

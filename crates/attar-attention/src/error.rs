@@ -1,5 +1,7 @@
 //! The one error of the crate: what was expected, and what came.
 
+use std::fmt::Debug;
+
 /// Why an attention was refused.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -28,7 +30,7 @@ pub enum Error {
         /// Heads of keys and values.
         key_heads: usize,
     },
-    /// A tensor or a weight that does not fit the others.
+    /// A tensor, a weight, a state or a pass that does not fit the others.
     #[error("expected {expected}, got {found}")]
     Mismatch {
         /// What fits.
@@ -61,4 +63,12 @@ pub enum Error {
         /// The shape of the tokens.
         found: crate::Shape,
     },
+}
+
+/// [`Error::Mismatch`] unless both are the same.
+pub(crate) fn same<T: PartialEq + Debug>(what: &str, expected: T, found: T) -> Result<(), Error> {
+    if expected == found {
+        return Ok(());
+    }
+    Err(Error::Mismatch { expected: format!("{what} {expected:?}"), found: format!("{found:?}") })
 }

@@ -13,6 +13,7 @@ pub mod naive;
 mod projection;
 mod recurrent;
 mod shape;
+mod shift;
 mod similarity;
 mod symmetric;
 mod tile;

@@ -21,7 +21,8 @@ use crate::features::{Columns, Features, Room as FeatureRoom};
 use crate::kernel::{Kernel, Link, RowScale};
 use crate::map;
 use crate::shape::{Group, Inputs, Shape, parts};
-use crate::tile::{TILE, add_product, key_shift, mask, pieces, product};
+use crate::shift::{Shifts, rescale};
+use crate::tile::{TILE, add_product, mask, pieces, product};
 
 /// The features that the sums are made of.
 pub(crate) fn features<T>(kernel: &Kernel<T>) -> Result<&Features<T>, Error> {
@@ -45,13 +46,12 @@ pub(crate) fn forward<T: Float>(attention: &Attention, inputs: &Inputs<'_, T>) -
         let segments = rows.into_par_iter().zip(side.starts(Side::sum_of_keys)).zip(&line.segments);
         let sums = segments.flat_map_iter(|(((outputs, normalisers), mut sums), times)| {
             let mut rows = outputs.into_iter().zip(normalisers).collect();
-            // Every segment has a start of its own: the sums after it are nobody's.
-            side.forward_keeping_sums(times, &mut sums, &mut rows, false)
+            side.forward_keeping_sums(times, &mut sums, &mut rows)
         });
         sums.collect()
     });
     let sums = groups.collect();
-    Ok(Forward::of_linear(output.into_values(), normaliser, sums))
+    Ok(Forward::of_linear(attention, &shape, output.into_values(), normaliser, sums))
 }
 
 /// As many parts for each group.
@@ -94,9 +94,11 @@ impl Line {
 }
 
 /// Places of a chunk: causal attention goes through its pairs one by one, which should cost no more than their features;
-/// without pairs, larger products take less time to begin.
-pub(crate) fn chunk(causal: bool, features: usize) -> usize {
+/// without pairs, larger products take less time to begin. In `f32` some 2,000 chunks that are all the same lose as many
+/// digits as they may: a long sequence has longer ones.
+pub(crate) fn chunk(causal: bool, features: usize, places: usize) -> usize {
     match (causal, features < TILE) {
+        (true, true) if places > 1 << 15 => TILE / 2,
         (true, true) => TILE / 4,
         (false, true) => 4 * TILE,
         (_, false) => TILE,
@@ -109,13 +111,16 @@ pub(crate) struct Side<'a, T> {
     pub(crate) features: &'a Features<T>,
     pub(crate) group: Group<'a, T>,
     pub(crate) bounds: Bounds<'a, T>,
-    pub(crate) key_shift: T,
+    pub(crate) shifts: Shifts<T>,
     pub(crate) line: &'a Line,
     /// Of the group's queries; empty on the way forward.
     scales: Vec<RowScale<T>>,
     /// Of the group's queries; empty on the way forward.
     of_output: &'a [T],
 }
+
+/// Where the outputs of a group's heads go, and their denominators.
+pub(crate) type Heads<'a, T> = Vec<(UnwrittenPart<'a, T>, &'a mut [T])>;
 
 /// Parts of a segment that begin where their sums are kept; one where those are the same everywhere.
 fn stretches<T: Float>(
@@ -130,16 +135,6 @@ fn stretches<T: Float>(
 fn cut(Range { start, end }: Range<usize>, size: usize) -> impl DoubleEndedIterator<Item = Range<usize>> + use<> {
     let size = size.min(end - start).max(1);
     (0..(end - start).div_ceil(size)).map(move |at| start + at * size..(start + (at + 1) * size).min(end))
-}
-
-fn sums_before<T: Float>(totals: &[Vec<T>]) -> Vec<Vec<T>> {
-    let mut sum = vec![T::ZERO; totals.first().map_or(0, Vec::len)];
-    let mut starts = Vec::with_capacity(totals.len());
-    for total in totals {
-        starts.push(sum.clone());
-        add(&mut sum, total);
-    }
-    starts
 }
 
 fn sums_of_all<T: Float>(totals: &[Vec<T>]) -> Vec<Vec<T>> {
@@ -183,15 +178,15 @@ impl<'a, T: Float> Side<'a, T> {
         features: &'a Features<T>,
         group: Group<'a, T>,
         bounds: Bounds<'a, T>,
-        key_shift: T,
+        shifts: Shifts<T>,
         line: &'a Line,
     ) -> Self {
-        Self { kernel, features, group, bounds, key_shift, line, scales: Vec::new(), of_output: &[] }
+        Self { kernel, features, group, bounds, shifts, line, scales: Vec::new(), of_output: &[] }
     }
 
     fn of_group(kernel: &'a Kernel<T>, features: &'a Features<T>, group: Group<'a, T>, line: &'a Line) -> Self {
-        let key_shift = key_shift(kernel, &group, T::from_f64(f64::NEG_INFINITY));
-        Self::new(kernel, features, group, Bounds::new(kernel, group, 0.0), key_shift, line)
+        let shifts = Shifts::new(kernel, &group, T::from_f64(f64::NEG_INFINITY));
+        Self::new(kernel, features, group, Bounds::new(kernel, group, 0.0), shifts, line)
     }
 
     /// The sums that each segment starts from: of the segments before it where attention is causal, else of all.
@@ -202,7 +197,7 @@ impl<'a, T: Float> Side<'a, T> {
         let totals = segments.par_iter().enumerate();
         let totals: Vec<Vec<T>> =
             totals.map(|(at, times)| if none(at) { vec![T::ZERO; self.sums()] } else { sum(self, times) }).collect();
-        if causal { sums_before(&totals) } else { sums_of_all(&totals) }
+        if causal { self.sums_before(&totals) } else { sums_of_all(&totals) }
     }
 
     /// Values with the denominator's column.
@@ -215,12 +210,48 @@ impl<'a, T: Float> Side<'a, T> {
         self.features.width(self.kernel.dim) * self.columns()
     }
 
-    fn chunks(&self, times: &Range<usize>) -> impl DoubleEndedIterator<Item = Range<usize>> + use<T> {
-        cut(times.clone(), chunk(self.group.causal, self.features.width(self.kernel.dim)))
+    /// Sums before each segment. Those before any place are lessened as the keys before it are.
+    fn sums_before(&self, totals: &[Vec<T>]) -> Vec<Vec<T>> {
+        let mut sums = vec![T::ZERO; self.sums()];
+        let mut starts = Vec::with_capacity(totals.len());
+        for (total, times) in totals.iter().zip(&self.line.segments) {
+            starts.push(sums.clone());
+            self.rescale_over(times, &mut sums);
+            add(&mut sums, total);
+        }
+        starts
+    }
+
+    /// Sums before some places as they are to be after them; the gradient of those after as that of those before.
+    fn rescale_over(&self, times: &Range<usize>, sums: &mut [T]) {
+        let keys = self.line.keys(times);
+        rescale(sums, self.shifts.after(keys.start), self.shifts.after(keys.end));
+    }
+
+    fn chunks(&self, times: &Range<usize>) -> Vec<Range<usize>> {
+        let chunks = cut(times.clone(), chunk(self.group.causal, self.features.width(self.kernel.dim), self.line.end));
+        if !self.shifts.vary() {
+            return chunks.collect();
+        }
+        let before = self.line.end - self.group.shape.keys;
+        let with_one_shift = |chunk: Range<usize>| {
+            let keys = self.line.keys(&chunk);
+            if keys.is_empty() {
+                return std::iter::once(chunk).collect::<Vec<_>>();
+            }
+            let mut parts: Vec<_> =
+                self.shifts.cut(keys).into_iter().map(|keys| keys.start + before..keys.end + before).collect();
+            // Places before the first key.
+            if let Some(first) = parts.first_mut() {
+                first.start = chunk.start;
+            }
+            parts
+        };
+        chunks.flat_map(with_one_shift).collect()
     }
 
     fn keys<'r>(&'r self, places: &Range<usize>, room: &'r mut KeyRoom<T>) -> Keys<'r, T> {
-        let (rows, side) = (self.group.key_rows(places), map::Side::Key { shift: self.key_shift });
+        let (rows, side) = (self.group.key_rows(places), map::Side::Key { shift: self.shifts.after(places.end) });
         self.features.prepare(rows, self.kernel.dim, side, &mut room.features);
         self.set_values(places, &mut room.values, &mut room.ones);
         self.keys_again(places, room)
@@ -239,9 +270,11 @@ impl<'a, T: Float> Side<'a, T> {
         self.features.prepare(self.group.query_rows(head, places), self.kernel.dim, map::Side::Query, room)
     }
 
-    fn sum_of_keys(&self, times: &Range<usize>) -> Vec<T> {
+    /// The sums of features over the keys of these places alone.
+    pub(crate) fn sum_of_keys(&self, times: &Range<usize>) -> Vec<T> {
         let (mut sums, mut keys, mut room) = (vec![T::ZERO; self.sums()], KeyRoom::default(), FeatureRoom::default());
         for times in self.chunks(times) {
+            self.rescale_over(&times, &mut sums);
             let keys = self.keys(&self.line.keys(&times), &mut keys);
             self.features.add_to_sums(keys.prepared, keys.values, &mut sums, &mut room);
         }
@@ -265,19 +298,33 @@ impl<'a, T: Float> Side<'a, T> {
         }
     }
 
-    /// Writes the outputs of a segment's queries, for each head of the group, with their denominators.
+    /// Writes the outputs of some places' queries, for each head of the group, with their denominators.
     ///
-    /// `sums` are those that the first chunk starts from; causal attention leaves in them those after the last, unless
-    /// nobody wants them.
-    pub(crate) fn forward(
+    /// `sums` are those that the first chunk starts from; causal attention leaves in them those before the last.
+    pub(crate) fn forward(&self, times: &Range<usize>, sums: &mut [T], heads: &mut Heads<'_, T>) {
+        self.forward_to_sums(times, sums, heads, false);
+    }
+
+    /// [`Self::forward`], which gives the sums that every stretch starts from: the gradients go through them again.
+    pub(crate) fn forward_keeping_sums(
         &self,
         times: &Range<usize>,
         sums: &mut [T],
-        heads: &mut Vec<(UnwrittenPart<'_, T>, &mut [T])>,
-        keep: bool,
-    ) {
+        heads: &mut Heads<'_, T>,
+    ) -> Vec<T> {
+        let mut kept = Vec::new();
+        for stretch in stretches(times, self.group.causal, self.features) {
+            kept.extend_from_slice(sums);
+            self.forward_to_sums(&stretch, sums, heads, stretch.end < times.end);
+        }
+        kept
+    }
+
+    /// [`Self::forward`], which leaves the sums after the last chunk if they are wanted.
+    fn forward_to_sums(&self, times: &Range<usize>, sums: &mut [T], heads: &mut Heads<'_, T>, wanted: bool) {
         let (mut key_room, mut room) = (KeyRoom::default(), Room::default());
         for chunk in self.chunks(times) {
+            self.rescale_over(&chunk, sums);
             let queries = self.line.queries(&chunk);
             let keys = self.group.causal.then(|| self.keys(&self.line.keys(&chunk), &mut key_room));
             for (head, (output, normaliser)) in heads.iter_mut().enumerate() {
@@ -286,26 +333,10 @@ impl<'a, T: Float> Side<'a, T> {
                 self.numerators(head, &queries, keys.as_ref(), sums, [&mut *output, &mut *normaliser], &mut room);
                 self.divide(head, queries.start, output, normaliser);
             }
-            if let Some(keys) = keys.filter(|_| keep || chunk.end < times.end) {
+            if let Some(keys) = keys.filter(|_| wanted || chunk.end < times.end) {
                 self.features.add_to_sums(keys.prepared, keys.values, sums, &mut room.features);
             }
         }
-    }
-
-    /// [`Self::forward`], which gives the sums that every stretch starts from: the gradients go through them again.
-    pub(crate) fn forward_keeping_sums(
-        &self,
-        times: &Range<usize>,
-        sums: &mut [T],
-        heads: &mut Vec<(UnwrittenPart<'_, T>, &mut [T])>,
-        keep: bool,
-    ) -> Vec<T> {
-        let mut kept = Vec::new();
-        for stretch in stretches(times, self.group.causal, self.features) {
-            kept.extend_from_slice(sums);
-            self.forward(&stretch, sums, heads, keep || stretch.end < times.end);
-        }
-        kept
     }
 
     /// Adds to zeros the outputs undivided, and what to divide them by, from the sums and the keys of the same chunk.

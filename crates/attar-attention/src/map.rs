@@ -31,7 +31,7 @@ pub(crate) struct Random<T> {
 pub(crate) enum Side<T> {
     /// Each row by its own largest exponent, which the division takes out again.
     Query,
-    /// All rows by the same.
+    /// All rows of a block by the same, see [`crate::shift`].
     Key { shift: T },
 }
 
@@ -156,14 +156,12 @@ impl<T: Float> Random<T> {
         );
     }
 
-    /// The largest exponent of any of the rows that are not hidden; minus infinity if there is none.
-    pub(crate) fn largest_exponent(&self, rows: &[T], dim: usize, hidden: Option<&[bool]>) -> T {
-        let least = T::from_f64(f64::NEG_INFINITY);
+    /// The largest exponent of each row.
+    pub(crate) fn largest_exponents(&self, rows: &[T], dim: usize) -> Vec<T> {
         let width = self.projection.len() / dim;
         let mut out = vec![T::ZERO; rows.len() / dim * width];
         self.exponents(rows, dim, &mut out);
-        let seen = out.chunks_exact(width).enumerate().filter(|(at, _)| !hidden.is_some_and(|hidden| hidden[*at]));
-        seen.map(|(_, row)| largest(row)).fold(least, |a, b| if b > a { b } else { a })
+        out.chunks_exact(width).map(|row| largest(row)).collect()
     }
 
     fn apply(&self, rows: &[T], dim: usize, side: Side<T>, out: &mut [T]) {
@@ -181,7 +179,7 @@ impl<T: Float> Random<T> {
                     // A hidden key may be above the others' largest; nothing is made of it.
                     row.iter_mut().for_each(|value| {
                         let x = *value - shift;
-                        *value = exp_or_zero(if x > T::ZERO { T::ZERO } else { x });
+                        *value = exp_or_nothing(if x > T::ZERO { T::ZERO } else { x });
                     });
                 }
             },
@@ -210,6 +208,13 @@ impl<T: Float> Random<T> {
         let projection = Matrix::row_major(&self.projection, dim);
         T::add_product(MatrixMut::row_major(of_rows, dim), Matrix::row_major(&of_exponents, width), projection);
     }
+}
+
+/// `e^x` for a value that is not positive, and 0 where that is below all numbers: `exp_of_negative` ends there.
+#[inline(always)]
+fn exp_or_nothing<T: Float>(x: T) -> T {
+    let value = x.exp_of_negative();
+    if value < T::from_f64(1.5) * T::MIN_POSITIVE { T::ZERO } else { value }
 }
 
 /// `e^x` for a value that is not positive, and 0 where it is minus infinity, which `exp_of_negative` does not promise.

@@ -13,10 +13,11 @@ use crate::{Attention, Error, HardGradient, Inputs, Positivity, Similarity, tau}
 pub struct Output {
     /// `[batch, heads, queries, value_dim]`.
     pub output: Vec<f64>,
-    /// `[batch, heads, queries]`: the denominator, 0 where it counts as zero; of softmax its logarithm.
+    /// `[batch, heads, queries]`: the denominator, 0 where it counts as zero; of softmax its logarithm; of random features
+    /// without a factor of each query.
     pub normaliser: Vec<f64>,
     /// `[batch, heads, queries]`: how much the denominator cancels, the sum of `|phi(q)||phi(k)|` over it; of softmax
-    /// and of hard attention the largest exponent.
+    /// and of hard attention the largest exponent, of random features the larger of both.
     pub kappa: Vec<f64>,
     /// Of hard attention, `[batch, heads, queries]`: the key that it takes, if any is seen.
     pub chosen: Vec<Option<usize>>,
@@ -143,7 +144,7 @@ impl Law {
         matches!(self.similarity, Similarity::Softmax { .. } | Similarity::Hard { .. })
     }
 
-    /// The similarity; of an exponential, over `e^shift`.
+    /// The similarity; of exponentials and random features, over `e^shift`.
     fn value(&self, q: &[f64], k: &[f64], shift: f64) -> f64 {
         match self.similarity {
             Similarity::Softmax { .. } | Similarity::Hard { .. } => (self.scale * dot(q, k) - shift).exp(),
@@ -152,20 +153,32 @@ impl Law {
             Similarity::Relu => q.iter().zip(k).map(|(q, k)| q.max(0.0) * k.max(0.0)).sum(),
             Similarity::Product { .. } => dot(q, k),
             Similarity::Random { features, .. } => {
-                self.projection.chunks_exact(q.len()).map(|row| self.term(row, q, k)).sum::<f64>() / features as f64
+                self.exponents(q, k).map(|exponent| (exponent - shift).exp()).sum::<f64>() / features as f64
             }
         }
     }
 
-    /// `exp(w.(q + k) - (|q|^2 + |k|^2) / 2)` of vectors times the root of the scale.
-    fn term(&self, row: &[f32], q: &[f64], k: &[f64]) -> f64 {
-        let along: f64 = row.iter().zip(q.iter().zip(k)).map(|(w, (q, k))| f64::from(*w) * (q + k)).sum();
-        (self.scale.sqrt() * along - self.scale * (dot(q, q) + dot(k, k)) / 2.0).exp()
+    /// `w.(q + k) - (|q|^2 + |k|^2) / 2` for every row w of the random matrix, of vectors times the root of the scale.
+    fn exponents(&self, q: &[f64], k: &[f64]) -> impl Iterator<Item = f64> {
+        let squares = self.scale * (dot(q, q) + dot(k, k)) / 2.0;
+        self.projection.chunks_exact(q.len()).map(move |row| {
+            let along: f64 = row.iter().zip(q.iter().zip(k)).map(|(w, (q, k))| f64::from(*w) * (q + k)).sum();
+            self.scale.sqrt() * along - squares
+        })
     }
 
-    /// The derivative of [`Self::value`] by `q`. The similarities are symmetric, so that by `k` is this one with the
+    /// The largest exponent in [`Self::value`]; 0 where there is none.
+    fn largest_exponent(&self, q: &[f64], k: &[f64]) -> f64 {
+        match self.similarity {
+            Similarity::Softmax { .. } | Similarity::Hard { .. } => self.scale * dot(q, k),
+            Similarity::Random { .. } => self.exponents(q, k).fold(f64::NEG_INFINITY, f64::max),
+            _ => 0.0,
+        }
+    }
+
+    /// The derivative of [`Self::value`] by `q`, whose value `exponential` is. The similarities are symmetric, so that by `k` is this one with the
     /// arguments exchanged.
-    fn slope(&self, q: &[f64], k: &[f64], exponential: f64) -> Vec<f64> {
+    fn slope(&self, q: &[f64], k: &[f64], exponential: f64, shift: f64) -> Vec<f64> {
         let along = |factor: f64| k.iter().map(|k| factor * k).collect();
         match self.similarity {
             Similarity::Softmax { .. } | Similarity::Hard { .. } => along(self.scale * exponential),
@@ -177,8 +190,8 @@ impl Law {
             Similarity::Product { .. } => along(1.0),
             Similarity::Random { features, .. } => {
                 let mut slope = vec![0.0; q.len()];
-                for row in self.projection.chunks_exact(q.len()) {
-                    let term = self.term(row, q, k) / features as f64;
+                for (row, exponent) in self.projection.chunks_exact(q.len()).zip(self.exponents(q, k)) {
+                    let term = (exponent - shift).exp() / features as f64;
                     for (slope, (w, q)) in slope.iter_mut().zip(row.iter().zip(q)) {
                         *slope += term * (self.scale.sqrt() * f64::from(*w) - self.scale * q);
                     }
@@ -199,7 +212,7 @@ struct Row {
     /// The softmax's weights beside the hard ones; otherwise the weights.
     soft: Vec<f64>,
     denominator: f64,
-    /// The logarithm of what weights of exponentials were divided by.
+    /// The logarithm of what weights of exponentials and random features are divided by; otherwise 0.
     shift: f64,
     kappa: f64,
     chosen: Option<usize>,
@@ -212,8 +225,8 @@ impl Row {
         let q = vector(group.query_rows(head, &(query..query + 1)));
         let logit = |key: usize| law.scale * dot(&q, &vector(group.key_rows(&(key..key + 1))));
         let exponential = law.is_exponential();
-        let shift =
-            if exponential { seen.iter().map(|key| logit(*key)).fold(f64::NEG_INFINITY, f64::max) } else { 0.0 };
+        let exponent = |key: &usize| law.largest_exponent(&q, &vector(group.key_rows(&(*key..*key + 1))));
+        let shift = seen.iter().map(exponent).fold(f64::NEG_INFINITY, f64::max);
         let mut soft = vec![0.0; group.shape.keys];
         for &key in &seen {
             soft[key] = law.value(&q, &vector(group.key_rows(&(key..key + 1))), shift);
@@ -230,14 +243,18 @@ impl Row {
             row.kappa = row.seen.iter().map(|key| logit(*key).abs()).fold(0.0, f64::max);
             return row;
         }
-        let norm = |vector: &[f64]| law.value(vector, vector, 0.0).sqrt();
-        let norms: f64 = row.seen.iter().map(|key| norm(&vector(group.key_rows(&(*key..*key + 1))))).sum();
-        let bound = norm(&row.query) * norms;
+        // Over `e^shift` as the denominator, half of it from either side.
+        let norm = |vector: &[f64], shift: f64| law.value(vector, vector, shift).sqrt();
+        let half = law.largest_exponent(&row.query, &row.query);
+        let norms: f64 =
+            row.seen.iter().map(|key| norm(&vector(group.key_rows(&(*key..*key + 1))), 2.0 * shift - half)).sum();
+        let bound = norm(&row.query, half) * norms;
         let least = if law.similarity.positivity() == Positivity::Strict { 0.0 } else { tau::<T>() * bound };
-        if row.denominator.abs() <= least {
+        if row.denominator.abs() <= least.max(T::MIN_POSITIVE.to_f64()) {
             row.denominator = 0.0;
         }
-        row.kappa = bound / row.denominator.abs();
+        let exponents = row.seen.iter().map(|key| exponent(key).abs()).fold(0.0, f64::max);
+        row.kappa = (bound / row.denominator.abs()).max(exponents);
         row
     }
 
@@ -284,7 +301,8 @@ impl Row {
             let k = vector(group.key_rows(&(key..key + 1)));
             let value: Vec<f64> = vector(group.value_rows(&(key..key + 1))).into_iter().map(sign).collect();
             let of_weight = (dot(of_row, &value) + sign(-1.0) * of_mean) / sign(total);
-            let slopes = [law.slope(&self.query, &k, self.soft[key]), law.slope(&k, &self.query, self.soft[key])];
+            let slope = |q: &[f64], k: &[f64]| law.slope(q, k, self.soft[key], self.shift);
+            let slopes = [slope(&self.query, &k), slope(&k, &self.query)];
             of_query.iter_mut().zip(&slopes[0]).for_each(|(sum, slope)| *sum += of_weight * sign(*slope));
             let of_key = &mut of_keys[key * dim..][..dim];
             of_key.iter_mut().zip(&slopes[1]).for_each(|(sum, slope)| *sum += of_weight * sign(*slope));

@@ -2,16 +2,17 @@
 
 use std::ops::Range;
 
-use attar_ops::{Float, Unwritten, UnwrittenPart};
+use attar_ops::{Float, Unwritten};
 use rayon::prelude::*;
 
 use crate::Error;
 use crate::attention::{Attention, Forward, Gradients};
 use crate::denominator::Bounds;
+use crate::error::same;
 use crate::kernel::Kernel;
-use crate::linear::{Line, Side, backward_from, features};
+use crate::linear::{Heads, Line, Side, backward_from, features};
 use crate::shape::{Inputs, Shape, length, parts};
-use crate::tile::key_shift;
+use crate::shift::{Shifts, rescale};
 
 /// What a causal attention keeps of the tokens so far.
 ///
@@ -22,10 +23,10 @@ pub struct State<T> {
     shape: Shape,
     kernel: Kernel<T>,
     /// `[batch, key_heads]`: the sums over keys of features times value, `[features, value_dim]`, and of features.
-    sums: Vec<Vec<T>>,
+    sums: Vec<Sums<T>>,
     /// `[batch, key_heads]`: the sums of the features' lengths.
     lengths: Vec<f64>,
-    /// `[batch, key_heads]`: what the exponents of the keys' random features are lessened by.
+    /// `[batch, key_heads]`: the largest exponents of the keys' random features, by which the sums are lessened.
     shifts: Vec<T>,
 }
 
@@ -42,9 +43,15 @@ impl<T: Float> State<T> {
             return Err(Error::NotCausal);
         }
         let kernel = Kernel::new(attention.similarity, shape.dim);
-        let sums = vec![vec![T::ZERO; features(&kernel)?.width(shape.dim) * (shape.value_dim + 1)]; shape.groups()];
+        let count = features(&kernel)?.width(shape.dim) * (shape.value_dim + 1);
+        let sums = vec![Sums { values: vec![T::ZERO; count], rest: vec![T::ZERO; count] }; shape.groups()];
         let shifts = vec![T::from_f64(f64::NEG_INFINITY); shape.groups()];
         Ok(Self { attention, shape, kernel, sums, lengths: vec![0.0; shape.groups()], shifts })
+    }
+
+    /// The attention that it belongs to.
+    pub fn attention(&self) -> &Attention {
+        &self.attention
     }
 
     /// The outputs of the next tokens, one or many, each of which sees itself and all before it.
@@ -53,7 +60,7 @@ impl<T: Float> State<T> {
     /// Tokens of another shape than the state's, or not as many queries as keys; the state stays as it was.
     pub fn advance(&mut self, tokens: &Inputs<'_, T>) -> Result<Vec<T>, Error> {
         let pass = self.pass(tokens, |side, times, sums, heads| {
-            side.forward(times, sums, heads, true);
+            side.forward(times, sums, heads);
             Vec::new()
         })?;
         Ok(pass.forward.output)
@@ -64,11 +71,10 @@ impl<T: Float> State<T> {
     /// # Errors
     /// Those of [`Self::advance`].
     pub fn forward(&mut self, tokens: &Inputs<'_, T>) -> Result<Advanced<T>, Error> {
-        self.pass(tokens, |side, times, sums, heads| side.forward_keeping_sums(times, sums, heads, true))
+        self.pass(tokens, |side, times, sums, heads| side.forward_keeping_sums(times, sums, heads))
     }
 
-    /// What becomes of the tokens by `work`, which writes the outputs of a group's heads and leaves its sums as they are
-    /// after the last token.
+    /// What becomes of the tokens by `work`, which writes the outputs of a group's heads from the sums before them.
     fn pass(
         &mut self,
         tokens: &Inputs<'_, T>,
@@ -79,36 +85,58 @@ impl<T: Float> State<T> {
         let (mut output, mut normaliser) = (Unwritten::new(shape.outputs()), vec![T::ZERO; shape.rows()]);
         let outputs = parts(output.all(), shape.groups(), shape.group(), &line.segments, shape.value_dim);
         let normalisers = parts(&mut normaliser[..], shape.groups(), shape.group(), &line.segments, 1);
-        let shifts_before = self.shifts.clone();
+        let shifts = self.shifts.clone();
         let state = self.sums.par_iter_mut().zip(&mut self.lengths).zip(&mut self.shifts);
         let heads = outputs.into_par_iter().zip(normalisers);
         let kept = state.zip(heads).enumerate().map(|(index, (((sums, length), shift), (outputs, normalisers)))| {
             let group = tokens.group(index, self.attention.causal);
-            let now = key_shift(kernel, &group, *shift);
-            rescale(sums, *shift, now);
-            *shift = now;
-            let side = Side::new(kernel, map, group, Bounds::new(kernel, group, *length), now, &line);
-            let kept = work(&side, &line.segments[0], sums, &mut outputs.into_iter().zip(normalisers).collect());
+            let shifts = Shifts::new(kernel, &group, *shift);
+            let before = std::mem::replace(shift, shifts.after_all());
+            let side = Side::new(kernel, map, group, Bounds::new(kernel, group, *length), shifts, &line);
+            let (times, mut running) = (&line.segments[0], sums.values.clone());
+            let kept = work(&side, times, &mut running, &mut outputs.into_iter().zip(normalisers).collect());
+            sums.rescale(before, *shift);
+            sums.add(&side.sum_of_keys(times));
             *length = side.bounds.total();
             kept
         });
         let kept = kept.collect();
-        let forward = Forward::of_linear(output.into_values(), normaliser, kept);
-        Ok(Advanced { forward, shape, shifts: [shifts_before, self.shifts.clone()] })
+        let forward = Forward::of_linear(&self.attention, &shape, output.into_values(), normaliser, kept);
+        Ok(Advanced { forward, shifts })
     }
 }
 
-/// Where the outputs of a group's heads go, and their denominators.
-type Heads<'a, T> = Vec<(UnwrittenPart<'a, T>, &'a mut [T])>;
+/// The sums of a group, with what rounding has left out of them: one token's part of a long sum is below its last digit.
+#[derive(Clone, Debug)]
+struct Sums<T> {
+    values: Vec<T>,
+    rest: Vec<T>,
+}
+
+impl<T: Float> Sums<T> {
+    fn rescale(&mut self, before: T, now: T) {
+        rescale(&mut self.values, before, now);
+        rescale(&mut self.rest, before, now);
+    }
+
+    /// Adds the terms and keeps what is rounded away (Knuth 1997, section 4.2.2, theorem B).
+    fn add(&mut self, terms: &[T]) {
+        for ((value, rest), &term) in self.values.iter_mut().zip(&mut self.rest).zip(terms) {
+            let term = term + *rest;
+            let sum = *value + term;
+            let added = sum - *value;
+            *rest = (*value - (sum - added)) + (term - added);
+            *value = sum;
+        }
+    }
+}
 
 /// The outputs of some tokens, and what their gradients are computed from.
 #[derive(Clone, Debug)]
 pub struct Advanced<T> {
     forward: Forward<T>,
-    /// Of the tokens.
-    shape: Shape,
-    /// [`State::shifts`] before the tokens and after them.
-    shifts: [Vec<T>; 2],
+    /// [`State::shifts`] before the tokens.
+    shifts: Vec<T>,
 }
 
 impl<T> Advanced<T> {
@@ -123,6 +151,7 @@ impl<T> Advanced<T> {
 /// the last to the first. It is the gradient of the sums; what they are compared with to count as zero has none.
 #[derive(Clone, Debug)]
 pub struct StateGradient<T> {
+    attention: Attention,
     shape: Shape,
     kernel: Kernel<T>,
     /// [`State::sums`].
@@ -132,16 +161,16 @@ pub struct StateGradient<T> {
 impl<T: Float> StateGradient<T> {
     /// Of a state that nothing follows: zero.
     pub fn zero(state: &State<T>) -> Self {
-        let sums = state.sums.iter().map(|sums| vec![T::ZERO; sums.len()]).collect();
-        Self { shape: state.shape, kernel: state.kernel.clone(), sums }
+        let sums = state.sums.iter().map(|sums| vec![T::ZERO; sums.values.len()]).collect();
+        Self { attention: state.attention, shape: state.shape, kernel: state.kernel.clone(), sums }
     }
 
     /// The gradients of some tokens from that of their outputs and of the state after them; becomes that of the state
     /// before them.
     ///
     /// # Errors
-    /// Tokens of another shape than the state's or than those that `advanced` came of, a gradient of another length;
-    /// it stays as it was.
+    /// Tokens of another shape than the state's or than those that `advanced` came of, a pass of another attention, a
+    /// gradient of another length; it stays as it was.
     pub fn backward(
         &mut self,
         tokens: &Inputs<'_, T>,
@@ -149,16 +178,11 @@ impl<T: Float> StateGradient<T> {
         of_output: &[T],
     ) -> Result<Gradients<T>, Error> {
         let shape = check_tokens(&self.shape, tokens)?;
-        if advanced.shape != shape {
-            return Err(Error::State { expected: advanced.shape, found: shape });
-        }
+        same("tokens of the shape that was gone through", advanced.forward.shape(), shape)?;
+        same("a pass of the attention", self.attention, *advanced.forward.attention())?;
         length("values of the output's gradient", shape.outputs(), of_output.len())?;
-        let Advanced { forward, shifts: [before, after], .. } = advanced;
-        let (gradients, mut sums) = backward_from(&self.kernel, tokens, forward, of_output, after, &self.sums)?;
-        // The sums before were rescaled when the tokens came.
-        sums.iter_mut()
-            .zip(before.iter().zip(after))
-            .for_each(|(sums, (before, after))| rescale(sums, *before, *after));
+        let Advanced { forward, shifts, .. } = advanced;
+        let (gradients, sums) = backward_from(&self.kernel, tokens, forward, of_output, shifts, &self.sums)?;
         self.sums = sums;
         Ok(gradients)
     }
@@ -173,13 +197,5 @@ fn check_tokens<T>(state: &Shape, tokens: &Inputs<'_, T>) -> Result<Shape, Error
         Ok(expected)
     } else {
         Err(Error::State { expected, found: Shape { keys, ..tokens.shape } })
-    }
-}
-
-/// Sums of features lessened by `before`, lessened by `now` instead.
-fn rescale<T: Float>(sums: &mut [T], before: T, now: T) {
-    if now > before {
-        let factor = T::from_f64((before.to_f64() - now.to_f64()).exp());
-        sums.iter_mut().for_each(|sum| *sum *= factor);
     }
 }

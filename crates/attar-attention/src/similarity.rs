@@ -72,6 +72,10 @@ pub enum Positivity {
     Signed,
 }
 
+/// Beyond these no result means anything, and counts overflow.
+const MOST_DEGREES: u32 = 1 << 10;
+const MOST_FEATURES: usize = 1 << 20;
+
 impl Similarity {
     /// `(q.k)^2`.
     pub const QUADRATIC: Self = Self::Polynomial { scale: 1.0, shift: 0.0, degree: 2 };
@@ -116,9 +120,16 @@ impl Similarity {
                 if !(shift >= 0.0 && shift.is_finite()) {
                     return Err(Error::Parameter { what: "a finite polynomial shift from 0", value: shift });
                 }
-                if degree == 0 { Err(Error::None("degree of the polynomial")) } else { Ok(()) }
+                match degree {
+                    0 => Err(Error::None("degree of the polynomial")),
+                    1..=MOST_DEGREES => Ok(()),
+                    _ => Err(Error::Parameter { what: "a polynomial of at most degree 1,024", value: degree.into() }),
+                }
             }
             Self::Random { features: 0, .. } => Err(Error::None("random feature")),
+            Self::Random { features, .. } if features > MOST_FEATURES => {
+                Err(Error::Parameter { what: "at most 1,048,576 random features", value: features as f64 })
+            }
             Self::Softmax { scale: Some(scale) }
             | Self::Random { scale: Some(scale), .. }
             | Self::Hard { gradient: HardGradient::StraightThrough { scale: Some(scale) } } => {

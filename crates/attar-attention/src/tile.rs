@@ -142,12 +142,3 @@ pub(crate) fn of_keys<'a, T: Float>(
 ) -> &'a [T] {
     map.apply(rows, dim, Side::Key { shift }, out)
 }
-
-/// What the exponents of a group's keys are lessened by: the largest of those that are seen, and of `before`.
-pub(crate) fn key_shift<T: Float>(kernel: &Kernel<T>, group: &Group<'_, T>, before: T) -> T {
-    let Map::Random(random) = &kernel.scores else { return before };
-    let blocks = crate::shape::ranges(group.shape.keys, TILE).into_iter();
-    let largest =
-        |keys: Range<usize>| random.largest_exponent(group.key_rows(&keys), kernel.dim, group.hidden_of(&keys));
-    blocks.map(largest).fold(before, |a, b| if b > a { b } else { a })
-}

@@ -3,32 +3,40 @@
 //! Softmax goes through its keys with a running largest score (Milakov & Gimelshein 2018; Dao et al. 2022, algorithm
 //! 1), and the logarithm of the denominator is what the gradients start from.
 
+mod backward;
+
 use std::ops::Range;
 
 use attar_ops::{Float, Matrix, Scratch, Triangle, largest, replace_and_sum, sum, vectorised};
 use rayon::prelude::*;
 
-use crate::attention::{Attention, Forward, Gradients};
+pub(crate) use self::backward::backward;
+use crate::attention::{Attention, Forward};
 use crate::denominator::Bounds;
-use crate::kernel::{Kernel, Link, RowScale};
+use crate::kernel::{Kernel, Link};
 use crate::map::exp_or_zero;
-use crate::shape::{Group, Inputs, parts, ranges};
-use crate::tile::{
-    Block, BlockGradient, TILE, add_product, columns, key_shift, mask, of_keys, of_queries, pieces, product,
-};
+use crate::shape::{Group, Inputs, Shape, parts, ranges};
+use crate::shift::{Shifts, decay};
+use crate::tile::{TILE, add_product, mask, of_keys, of_queries, product};
 use crate::{HardGradient, Similarity};
 
 /// Most keys of a block: as many as the products' right factor has room for in the nearest cache.
 const KEYS: usize = TILE;
 
+/// Most blocks of queries that go through the keys together.
+const TOGETHER: usize = 2;
+
+/// Tasks that are left at least where blocks go together.
+const TASKS: usize = 32;
+
 /// The output of a checked attention.
 pub(crate) fn forward<T: Float>(attention: &Attention, inputs: &Inputs<'_, T>) -> Forward<T> {
     let shape = inputs.shape;
     let kernel = Kernel::new(attention.similarity, shape.dim);
-    let mut forward = Forward::zeros(attention.similarity, &shape);
+    let mut forward = Forward::zeros(attention, &shape);
     let groups: Vec<Prepared<'_, T>> =
         (0..shape.groups()).into_par_iter().map(|index| Prepared::new(&kernel, attention, inputs, index)).collect();
-    let blocks = ranges(shape.queries, TILE);
+    let blocks = ranges(shape.queries, TILE * together(&shape));
     let cut = |width| (shape.groups(), shape.group(), &blocks[..], width);
     let [of_output, of_row] = [shape.value_dim, 1].map(cut);
     let width_if = |there: bool, width| if there { width } else { 0 };
@@ -43,25 +51,39 @@ pub(crate) fn forward<T: Float>(attention: &Attention, inputs: &Inputs<'_, T>) -
         let (group, queries) = (&groups[task / blocks.len()], &blocks[task % blocks.len()]);
         let heads = outputs.into_iter().zip(normalisers).zip(chosen.into_iter().zip(soft));
         for (head, ((output, normaliser), (chosen, soft))) in heads.enumerate() {
-            let rows = Rows { head, queries: queries.clone(), output, normaliser, chosen, soft };
-            group.forward(&kernel, rows);
+            group.forward(head, queries, Results { output, normaliser, chosen, soft });
         }
     });
     forward
 }
 
+/// Blocks of queries that go through a block of keys while that is in the second cache; as many as leave enough tasks.
+fn together(shape: &Shape) -> usize {
+    let blocks = shape.groups() * shape.queries.div_ceil(TILE);
+    (blocks / TASKS).clamp(1, TOGETHER)
+}
+
 /// A group with what is found once for all of its blocks.
 struct Prepared<'a, T> {
+    kernel: &'a Kernel<T>,
     group: Group<'a, T>,
     bounds: Bounds<'a, T>,
-    /// The features of each [`KEYS`] keys as [`columns`].
+    shifts: Shifts<T>,
+    /// The keys, cut by [`key_blocks`].
+    key_blocks: Vec<Range<usize>>,
+    /// The features of each block of keys as [`columns`].
     key_columns: Scratch<T>,
 }
 
-/// A block of one head's queries, and where its results go.
-struct Rows<'a, T> {
-    head: usize,
-    queries: Range<usize>,
+/// Keys in blocks of at most [`KEYS`], each of which has one shift.
+fn key_blocks<T: Float>(keys: &Range<usize>, shifts: &Shifts<T>) -> Vec<Range<usize>> {
+    let blocks = ranges(keys.len(), KEYS).into_iter().filter(|block| !block.is_empty());
+    blocks.flat_map(|block| shifts.cut(keys.start + block.start..keys.start + block.end)).collect()
+}
+
+/// Where the results of some queries of a head go.
+#[derive(Default)]
+struct Results<'a, T> {
     output: &'a mut [T],
     normaliser: &'a mut [T],
     /// Of hard attention; otherwise empty.
@@ -70,61 +92,139 @@ struct Rows<'a, T> {
     soft: &'a mut [T],
 }
 
+impl<'a, T> Results<'a, T> {
+    /// Takes those of the first rows.
+    fn split_off(&mut self, rows: usize, value_dim: usize) -> Self {
+        fn first<'a, T>(values: &mut &'a mut [T], count: usize) -> &'a mut [T] {
+            let count = count.min(values.len());
+            values.split_off_mut(..count).unwrap_or_default()
+        }
+        Self {
+            output: first(&mut self.output, rows * value_dim),
+            normaliser: first(&mut self.normaliser, rows),
+            chosen: first(&mut self.chosen, rows),
+            soft: first(&mut self.soft, rows * value_dim),
+        }
+    }
+}
+
 impl<'a, T: Float> Prepared<'a, T> {
     fn new(kernel: &'a Kernel<T>, attention: &Attention, inputs: &Inputs<'a, T>, index: usize) -> Self {
         let group = inputs.group(index, attention.causal);
-        let shift = key_shift(kernel, &group, T::from_f64(f64::NEG_INFINITY));
+        let shifts = Shifts::new(kernel, &group, T::from_f64(f64::NEG_INFINITY));
+        let key_blocks = key_blocks(&(0..group.shape.keys), &shifts);
         let width = kernel.scores.width(kernel.dim);
         let (mut key_columns, mut of_key) = (Scratch::default(), Scratch::default());
         key_columns.resize(group.shape.keys * width);
-        for keys in ranges(group.shape.keys, KEYS) {
-            let features = of_keys(&kernel.scores, group.key_rows(&keys), kernel.dim, shift, &mut of_key);
+        for keys in &key_blocks {
+            let shift = shifts.after(keys.end);
+            let features = of_keys(&kernel.scores, group.key_rows(keys), kernel.dim, shift, &mut of_key);
             let columns = &mut key_columns[keys.start * width..keys.end * width];
             T::copy_rows(columns, Matrix::row_major(features, width).transposed());
         }
-        Self { group, bounds: Bounds::new(kernel, group, 0.0), key_columns }
+        Self { kernel, group, bounds: Bounds::new(kernel, group, 0.0), shifts, key_blocks, key_columns }
     }
 
-    /// The features of keys from the start of a block on, `[width, keys]`.
-    fn columns(&self, keys: &Range<usize>, width: usize) -> Matrix<'_, T> {
-        let end = self.group.shape.keys.min(keys.start + KEYS);
-        let block = &self.key_columns[keys.start * width..end * width];
-        Matrix::row_major(block, end - keys.start).some_columns(0, keys.len())
+    /// The features of the first keys of a block, `[width, keys]`.
+    fn columns(&self, block: &Range<usize>, keys: usize) -> Matrix<'_, T> {
+        let width = self.kernel.scores.width(self.kernel.dim);
+        Matrix::row_major(&self.key_columns[block.start * width..block.end * width], block.len()).some_columns(0, keys)
     }
 
-    fn forward(&self, kernel: &Kernel<T>, rows: Rows<'_, T>) {
-        let Rows { head, queries, output, normaliser, chosen, soft } = rows;
-        let hard = matches!(kernel.similarity, Similarity::Hard { .. });
-        let averages = kernel.similarity != Similarity::Hard { gradient: HardGradient::None };
-        let mut best = vec![Best::default(); if hard { queries.len() } else { 0 }];
-        let mut running = Running::new(queries.len(), kernel.link);
-        let mean: &mut [T] = if hard { soft } else { &mut *output };
-        let (mut of_query, mut block) = (Scratch::default(), Scratch::default());
-        let rows = self.group.query_rows(head, &queries);
-        let width = kernel.scores.width(kernel.dim);
-        let query_features = Matrix::row_major(of_queries(&kernel.scores, rows, kernel.dim, &mut of_query), width);
-        let seen = queries.end.checked_sub(1).map_or(0, |last| self.group.shape.visible(self.group.causal, last));
-        for keys in ranges(seen, KEYS).into_iter().filter(|keys| !keys.is_empty()) {
-            product(&mut block, query_features, self.columns(&keys, width), Triangle::None);
-            if hard || kernel.link.is_exp() {
-                mask(&mut block, &self.group, &queries, &keys, T::from_f64(f64::NEG_INFINITY));
-            }
-            for (best, row) in best.iter_mut().zip(block.chunks_exact(keys.len())) {
-                best.look_at(row, keys.start);
-            }
-            if averages {
-                running.weigh(&mut block, mean, &self.group, &queries, &keys);
-                let values = Matrix::row_major(self.group.value_rows(&keys), self.group.shape.value_dim);
-                add_product(mean, Matrix::row_major(&block, keys.len()), values, Triangle::None);
-            }
+    /// Some queries of a head, all blocks of which go through each block of keys in turn.
+    fn forward(&self, head: usize, queries: &Range<usize>, mut results: Results<'_, T>) {
+        let blocks = ranges(queries.len(), TILE);
+        let mut rooms: [Scratch<T>; TOGETHER] = Default::default();
+        let blocks = blocks.into_iter().zip(&mut rooms).map(|(places, room)| {
+            let results = results.split_off(places.len(), self.group.shape.value_dim);
+            Queries::new(self, head, queries.start + places.start..queries.start + places.end, results, room)
+        });
+        let mut blocks: Vec<Queries<'_, T>> = blocks.collect();
+        let mut scores = Scratch::default();
+        for keys in &self.key_blocks {
+            blocks.iter_mut().for_each(|block| block.look_at(self, keys, &mut scores));
         }
-        if averages {
-            running.divide(mean, normaliser, |row, total| self.bounds.settled(head, queries.start + row, total));
-        }
-        for ((best, chosen), out) in best.iter().zip(chosen).zip(output.chunks_exact_mut(self.group.shape.value_dim)) {
-            *chosen = best.copy_value(&self.group, out);
+        blocks.into_iter().for_each(|block| block.finish(self));
+    }
+}
+
+/// A block of one head's queries on its way through the keys.
+struct Queries<'r, T> {
+    head: usize,
+    places: Range<usize>,
+    /// Keys that the last of them sees before any is hidden; no other sees more.
+    seen: usize,
+    features: Matrix<'r, T>,
+    /// Of hard attention; otherwise empty.
+    best: Vec<Best<T>>,
+    running: Running<T>,
+    results: Results<'r, T>,
+}
+
+impl<'r, T: Float> Queries<'r, T> {
+    fn new(
+        from: &'r Prepared<'_, T>,
+        head: usize,
+        places: Range<usize>,
+        results: Results<'r, T>,
+        room: &'r mut Scratch<T>,
+    ) -> Self {
+        let (kernel, group) = (from.kernel, &from.group);
+        let features = of_queries(&kernel.scores, group.query_rows(head, &places), kernel.dim, room);
+        Self {
+            head,
+            seen: places.end.checked_sub(1).map_or(0, |last| group.shape.visible(group.causal, last)),
+            features: Matrix::row_major(features, kernel.scores.width(kernel.dim)),
+            best: vec![Best::default(); results.chosen.len()],
+            running: Running::new(places.len(), kernel.link),
+            results,
+            places,
         }
     }
+
+    /// Takes a block of keys into the result.
+    fn look_at(&mut self, from: &Prepared<'_, T>, key_block: &Range<usize>, scores: &mut Scratch<T>) {
+        let (kernel, group) = (from.kernel, &from.group);
+        let keys = key_block.start..key_block.end.min(self.seen);
+        if keys.is_empty() {
+            return;
+        }
+        product(scores, self.features, from.columns(key_block, keys.len()), Triangle::None);
+        let hard = !self.best.is_empty();
+        if hard || kernel.link.is_exp() {
+            mask(scores, group, &self.places, &keys, T::from_f64(f64::NEG_INFINITY));
+        }
+        for (best, row) in self.best.iter_mut().zip(scores.chunks_exact(keys.len())) {
+            best.look_at(row, keys.start);
+        }
+        if averages(kernel.similarity) {
+            let mean: &mut [T] = if hard { self.results.soft } else { self.results.output };
+            if from.shifts.vary() {
+                let first = self.places.clone().take_while(|query| group.visible_of(&keys, *query) == 0).count();
+                self.running.lessen(mean, first, from.shifts.after(key_block.end));
+            }
+            self.running.weigh(scores, mean, group, &self.places, &keys);
+            let values = Matrix::row_major(group.value_rows(&keys), group.shape.value_dim);
+            add_product(mean, Matrix::row_major(scores, keys.len()), values, Triangle::None);
+        }
+    }
+
+    /// Writes the results.
+    fn finish(self, from: &Prepared<'_, T>) {
+        let Self { head, places, best, running, results: Results { output, normaliser, chosen, soft }, .. } = self;
+        if averages(from.kernel.similarity) {
+            let mean: &mut [T] = if best.is_empty() { &mut *output } else { soft };
+            running.divide(mean, normaliser, |row, total| from.bounds.settled(head, places.start + row, total));
+        }
+        for ((best, chosen), out) in best.iter().zip(chosen).zip(output.chunks_exact_mut(from.group.shape.value_dim)) {
+            *chosen = best.copy_value(&from.group, out);
+        }
+    }
+}
+
+/// Whether values are averaged, and not one of them taken alone.
+fn averages(similarity: Similarity) -> bool {
+    similarity != Similarity::Hard { gradient: HardGradient::None }
 }
 
 /// The largest score so far, and the first key that has it.
@@ -173,7 +273,7 @@ impl<T: Float> Best<T> {
 /// The denominators of some rows while they go through their keys.
 struct Running<T> {
     link: Link<T>,
-    /// Of the scores times the scale, for exponentials.
+    /// Of the scores times the scale, for exponentials; for random features what the keys so far are lessened by.
     largest: Vec<T>,
     totals: Vec<f64>,
 }
@@ -181,6 +281,18 @@ struct Running<T> {
 impl<T: Float> Running<T> {
     fn new(rows: usize, link: Link<T>) -> Self {
         Self { link, largest: vec![T::from_f64(f64::NEG_INFINITY); rows], totals: vec![0.0; rows] }
+    }
+
+    /// Lessens what there is so far of the rows from `first` on by `shift`, as what comes will be.
+    fn lessen(&mut self, mean: &mut [T], first: usize, shift: T) {
+        let width = mean.len() / self.totals.len();
+        let rows = mean.chunks_exact_mut(width).zip(self.largest.iter_mut().zip(&mut self.totals));
+        for (mean, (before, total)) in rows.skip(first) {
+            let factor = decay(*before, shift);
+            mean.iter_mut().for_each(|value| *value *= factor);
+            *total *= factor.to_f64();
+            *before = shift;
+        }
     }
 
     /// Scores to weights, with their sums; where a larger score turns up, what there is so far shrinks.
@@ -247,141 +359,5 @@ impl<T: Float> Running<T> {
                 mean.iter_mut().for_each(|value| *value *= factor);
             }
         }
-    }
-}
-
-/// The gradients of a checked attention, from what its forward pass kept.
-pub(crate) fn backward<T: Float>(
-    attention: &Attention,
-    inputs: &Inputs<'_, T>,
-    forward: &Forward<T>,
-    of_output: &[T],
-) -> Gradients<T> {
-    let shape = inputs.shape;
-    let mut gradients = Gradients::zeros(inputs);
-    let kernel = Kernel::new(attention.similarity, shape.dim);
-    let scales = forward.row_scales(&kernel, &shape, of_output, 0..shape.rows());
-    let blocks = shape.keys.div_ceil(KEYS);
-    let segments = ranges(shape.keys, blocks.div_ceil(pieces(shape.groups(), blocks)).max(1) * KEYS);
-    let shifts: Vec<T> = (0..shape.groups())
-        .into_par_iter()
-        .map(|index| key_shift(&kernel, &inputs.group(index, attention.causal), T::from_f64(f64::NEG_INFINITY)))
-        .collect();
-    let of_keys = parts(&mut gradients.keys[..], shape.groups(), 1, &segments, shape.dim);
-    let of_values = parts(&mut gradients.values[..], shape.groups(), 1, &segments, shape.value_dim);
-    let tasks: Vec<_> = of_keys.into_iter().flatten().zip(of_values.into_iter().flatten()).collect();
-    let rows = shape.group() * shape.queries;
-    let of_queries: Vec<Vec<T>> = tasks
-        .into_par_iter()
-        .enumerate()
-        .map(|(task, (of_keys, of_values))| {
-            let index = task / segments.len();
-            let segment = Segment {
-                kernel: &kernel,
-                group: inputs.group(index, attention.causal),
-                key_shift: shifts[index],
-                keys: segments[task % segments.len()].clone(),
-                scales: &scales[index * rows..][..rows],
-                of_output: &of_output[index * rows * shape.value_dim..][..rows * shape.value_dim],
-                chosen: forward.chosen.get(index * rows..(index + 1) * rows).unwrap_or(&[]),
-            };
-            segment.backward(of_keys, of_values)
-        })
-        .collect();
-    let of_group = (rows * shape.dim).max(1);
-    for (sums, parts) in gradients.queries.chunks_exact_mut(of_group).zip(of_queries.chunks(segments.len())) {
-        for part in parts {
-            sums.iter_mut().zip(part).for_each(|(sum, &value)| *sum += value);
-        }
-    }
-    gradients
-}
-
-/// Some keys of a group, with all queries that may see them.
-struct Segment<'a, T> {
-    kernel: &'a Kernel<T>,
-    group: Group<'a, T>,
-    key_shift: T,
-    keys: Range<usize>,
-    /// Of all of the group's queries.
-    scales: &'a [RowScale<T>],
-    /// Of all of the group's queries.
-    of_output: &'a [T],
-    /// Of all of the group's queries, if attention is hard.
-    chosen: &'a [u32],
-}
-
-impl<T: Float> Segment<'_, T> {
-    /// Writes the gradients of the segment's keys and values, and gives its part of that of the group's queries.
-    fn backward(&self, of_keys: &mut [T], of_values: &mut [T]) -> Vec<T> {
-        let mut of_queries = vec![T::ZERO; self.group.queries.len()];
-        self.scatter(of_values);
-        if self.kernel.similarity == (Similarity::Hard { gradient: HardGradient::None }) {
-            return of_queries;
-        }
-        let (dim, value_dim) = (self.kernel.dim, self.group.shape.value_dim);
-        let mut room = (BlockGradient::default(), Scratch::default());
-        for keys in ranges(self.keys.len(), KEYS).into_iter().filter(|keys| !keys.is_empty()) {
-            let of_keys = &mut of_keys[keys.start * dim..keys.end * dim];
-            let of_values = &mut of_values[keys.start * value_dim..keys.end * value_dim];
-            let keys = self.keys.start + keys.start..self.keys.start + keys.end;
-            self.of_key_block(&keys, [&mut of_queries, of_keys, of_values], &mut room);
-        }
-        of_queries
-    }
-
-    /// Each hard output's gradient goes to the value that it was.
-    fn scatter(&self, of_values: &mut [T]) {
-        let width = self.group.shape.value_dim;
-        for (&chosen, of_row) in self.chosen.iter().zip(self.of_output.chunks_exact(width)) {
-            if chosen != NO_KEY && self.keys.contains(&(chosen as usize)) {
-                let of_value = &mut of_values[(chosen as usize - self.keys.start) * width..][..width];
-                of_value.iter_mut().zip(of_row).for_each(|(sum, &of)| *sum += of);
-            }
-        }
-    }
-
-    fn of_key_block(
-        &self,
-        keys: &Range<usize>,
-        [of_all_queries, of_key_rows, of_values]: [&mut [T]; 3],
-        (block_gradient, of_query): &mut (BlockGradient<T>, Scratch<T>),
-    ) {
-        let (kernel, group, shape) = (self.kernel, &self.group, &self.group.shape);
-        let (mut of_key, mut of_key_features) = (Scratch::default(), Scratch::default());
-        let key_rows = group.key_rows(keys);
-        let key_features = of_keys(&kernel.scores, key_rows, kernel.dim, self.key_shift, &mut of_key);
-        let width = kernel.scores.width(kernel.dim);
-        let (mut of_features, mut of_values_of_key) = (Scratch::default(), Scratch::default());
-        let key_columns = columns(key_features, width, &mut of_features);
-        let value_columns = columns(group.value_rows(keys), shape.value_dim, &mut of_values_of_key);
-        of_key_features.clear(key_features.len());
-        for at in 0..shape.group() * shape.queries.div_ceil(TILE) {
-            let (head, block) = (at / shape.queries.div_ceil(TILE), at % shape.queries.div_ceil(TILE));
-            let queries = block * TILE..((block + 1) * TILE).min(shape.queries);
-            let seen = group.visible_of(keys, queries.end - 1);
-            if seen == 0 {
-                continue;
-            }
-            let rows = head * shape.queries + queries.start..head * shape.queries + queries.end;
-            let query_rows = group.query_rows(head, &queries);
-            let block = Block {
-                head,
-                keys: keys.start..keys.start + seen,
-                query_features: of_queries(&kernel.scores, query_rows, kernel.dim, of_query),
-                key_features: &key_features[..seen * width],
-                key_columns: key_columns.some_columns(0, seen),
-                value_columns: value_columns.some_columns(0, seen),
-                of_output: &self.of_output[rows.start * shape.value_dim..rows.end * shape.value_dim],
-                scales: &self.scales[rows.clone()],
-                of_values: self.chosen.is_empty(),
-                queries,
-            };
-            let of_queries = &mut of_all_queries[rows.start * shape.dim..rows.end * shape.dim];
-            let of_key_features = &mut of_key_features[..seen * width];
-            let of_values = &mut of_values[..seen * shape.value_dim];
-            block_gradient.add(kernel, group, &block, [of_queries, of_key_features, of_values]);
-        }
-        kernel.scores.add_gradient(key_rows, kernel.dim, key_features, &of_key_features, of_key_rows);
     }
 }

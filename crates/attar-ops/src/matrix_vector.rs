@@ -35,28 +35,49 @@ fn add_along_rows<T: Float>(out: &mut [T], matrix: Matrix<'_, T>, vector: &[T]) 
     );
 }
 
-/// Columns without gaps: four at a time, so that the sums go through memory a quarter as often.
+/// Values of the result whose sums are in registers together.
+const BLOCK: usize = 64;
+
+/// Columns without gaps: four at a time, and summed before the result takes them, so that a long sum does not lose the
+/// same digit of each.
 fn add_down_columns<T: Float>(out: &mut [T], matrix: Matrix<'_, T>, vector: &[T]) {
-    let (stride, count) = (matrix.column_stride(), out.len());
+    let stride = matrix.column_stride();
     vectorised(
         out,
         #[inline(always)]
         |out: &mut [T]| {
-            let column = |at: usize| &matrix.values()[at * stride..][..count];
-            let (fours, rest) = vector.as_chunks::<4>();
-            for (at, &[a, b, c, d]) in fours.iter().enumerate() {
-                let [first, second, third, fourth] = [0, 1, 2, 3].map(|next| column(4 * at + next));
-                let columns = first.iter().zip(second).zip(third.iter().zip(fourth));
-                for (out, ((&x, &y), (&z, &w))) in out.iter_mut().zip(columns) {
-                    *out += (a * x + b * y) + (c * z + d * w);
-                }
+            let (blocks, rest) = out.as_chunks_mut::<BLOCK>();
+            let first_of_rest = blocks.len() * BLOCK;
+            for (at, block) in blocks.iter_mut().enumerate() {
+                let values = &matrix.values()[at * BLOCK..];
+                let mut sums = [T::ZERO; BLOCK];
+                add_columns(&mut sums, |column| &values[column * stride..][..BLOCK], vector);
+                block.iter_mut().zip(sums).for_each(|(out, sum)| *out += sum);
             }
-            for (at, &value) in rest.iter().enumerate() {
-                let column = column(4 * fours.len() + at);
-                out.iter_mut().zip(column).for_each(|(out, &x)| *out += value * x);
+            if let Some(values) = matrix.values().get(first_of_rest..).filter(|_| !rest.is_empty()) {
+                let mut sums = [T::ZERO; BLOCK];
+                let sums = &mut sums[..rest.len()];
+                add_columns(sums, |column| &values[column * stride..][..rest.len()], vector);
+                rest.iter_mut().zip(sums).for_each(|(out, sum)| *out += *sum);
             }
         },
     );
+}
+
+#[inline(always)]
+fn add_columns<'a, T: Float>(sums: &mut [T], column: impl Fn(usize) -> &'a [T], vector: &[T]) {
+    let (fours, rest) = vector.as_chunks::<4>();
+    for (at, &[a, b, c, d]) in fours.iter().enumerate() {
+        let [first, second, third, fourth] = [0, 1, 2, 3].map(|next| column(4 * at + next));
+        let columns = first.iter().zip(second).zip(third.iter().zip(fourth));
+        for (sum, ((&x, &y), (&z, &w))) in sums.iter_mut().zip(columns) {
+            *sum += (a * x + b * y) + (c * z + d * w);
+        }
+    }
+    for (at, &value) in rest.iter().enumerate() {
+        let column = column(4 * fours.len() + at);
+        sums.iter_mut().zip(column).for_each(|(sum, &x)| *sum += value * x);
+    }
 }
 
 #[cfg(test)]

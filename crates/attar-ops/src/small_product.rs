@@ -21,6 +21,9 @@ const NEAR: usize = 1 << 15;
 const TALL: [usize; 2] = [6, 4];
 /// Vectors of each of them, on machines of 32 registers and of fewer.
 const WIDE: [usize; 2] = [4, 2];
+/// Products that are summed before the result takes them: a long sum that took them one by one would lose the same digit
+/// of each.
+const DEEP: usize = 128;
 /// Rows and columns that change places together.
 const SQUARE: usize = 4;
 
@@ -159,8 +162,29 @@ impl<T: Lanes> Product<'_, T> {
     /// `R` rows of the result; returns their number.
     #[inline(always)]
     fn rows<S: Simd, const R: usize>(&mut self, simd: S, row: usize) -> usize {
-        let lanes = T::count::<S>();
         let (inner, columns) = self.triangle.extent(row..row + R, self.left.columns(), self.right.columns());
+        let mut first = inner.start;
+        loop {
+            let part = first..inner.end.min(first + DEEP);
+            first = part.end;
+            self.columns::<S, R>(simd, row, columns, part, self.accumulate || first > inner.start + DEEP);
+            if first == inner.end {
+                return R;
+            }
+        }
+    }
+
+    /// The first columns of `R` rows, by a part of the inner axis.
+    #[inline(always)]
+    fn columns<S: Simd, const R: usize>(
+        &mut self,
+        simd: S,
+        row: usize,
+        columns: usize,
+        inner: Range<usize>,
+        accumulate: bool,
+    ) {
+        let lanes = T::count::<S>();
         let mut column = 0;
         while column < columns {
             let vectors = (columns - column).div_ceil(lanes);
@@ -169,15 +193,14 @@ impl<T: Lanes> Product<'_, T> {
             column += lanes
                 * unsafe {
                     if S::REGISTER_COUNT >= 32 && vectors >= WIDE[0] {
-                        self.tile::<S, R, { WIDE[0] }>(simd, row, column, inner.clone())
+                        self.tile::<S, R, { WIDE[0] }>(simd, row, column, inner.clone(), accumulate)
                     } else if vectors >= WIDE[1] {
-                        self.tile::<S, R, { WIDE[1] }>(simd, row, column, inner.clone())
+                        self.tile::<S, R, { WIDE[1] }>(simd, row, column, inner.clone(), accumulate)
                     } else {
-                        self.tile::<S, R, 1>(simd, row, column, inner.clone())
+                        self.tile::<S, R, 1>(simd, row, column, inner.clone(), accumulate)
                     }
                 };
         }
-        R
     }
 
     /// `C` vectors of `R` rows; returns the former number.
@@ -191,6 +214,7 @@ impl<T: Lanes> Product<'_, T> {
         row: usize,
         column: usize,
         inner: Range<usize>,
+        accumulate: bool,
     ) -> usize {
         let (left, left_steps) = (self.left.values().as_ptr(), [self.left.row_stride(), self.left.column_stride()]);
         let (right, right_step) = (self.right.values().as_ptr(), self.right.row_stride());
@@ -200,14 +224,8 @@ impl<T: Lanes> Product<'_, T> {
         unsafe {
             let out = self.out.as_mut_ptr().add(row * out_step + column);
             let (left, right) = (left.add(row * left_steps[0]), right.add(column));
+            let one = T::splat(simd, T::ONE);
             let mut sums = [[T::splat(simd, T::ZERO); C]; R];
-            if self.accumulate {
-                for (r, sums) in sums.iter_mut().enumerate() {
-                    for (c, sum) in sums.iter_mut().enumerate() {
-                        *sum = out.add(r * out_step).cast::<T::Vector<S>>().add(c).read_unaligned();
-                    }
-                }
-            }
             for at in inner {
                 let mut vectors = [T::splat(simd, T::ZERO); C];
                 for (c, vector) in vectors.iter_mut().enumerate() {
@@ -222,7 +240,9 @@ impl<T: Lanes> Product<'_, T> {
             }
             for (r, sums) in sums.iter().enumerate() {
                 for (c, sum) in sums.iter().enumerate() {
-                    out.add(r * out_step).cast::<T::Vector<S>>().add(c).write_unaligned(*sum);
+                    let out = out.add(r * out_step).cast::<T::Vector<S>>().add(c);
+                    let before = if accumulate { out.read_unaligned() } else { T::splat(simd, T::ZERO) };
+                    out.write_unaligned(T::multiply_add(simd, one, *sum, before));
                 }
             }
         }

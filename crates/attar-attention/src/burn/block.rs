@@ -8,8 +8,9 @@ use chacha20::ChaCha8Rng;
 use rand::rand_core::SeedableRng;
 
 use super::layers::{self, Norm, apply};
-use super::{MultiHeadAttention, MultiHeadConfig, Weights, same};
+use super::{MultiHeadAttention, MultiHeadConfig, Weights};
 use crate::Error;
+use crate::error::same;
 
 /// How attention A, the network f and the normalisations N and M follow each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -84,7 +84,9 @@ fn weights(similarity: Similarity, queries: Tensor<4>, keys: Tensor<4>, unseen: 
             let rows = Tensor::from_data(TensorData::new(rows, [features, dim]), (&queries.device(), queries.dtype()));
             let root = scale_or_default(scale, dim).sqrt();
             let (queries, keys) = (exponents(queries, &rows, root), exponents(keys, &rows, root));
-            products(of_queries(queries), of_keys(keys, unseen))
+            // Each key by its own largest exponent, and each pair by that over the largest which the query sees.
+            let of_key = keys.clone().detach().max_dim(3).transpose().expand(unseen.dims());
+            products(of_rows(queries), of_rows(keys)) * exponentials(of_key, unseen)
         }
     };
     weights.mask_fill(unseen.clone(), 0.0)
@@ -105,13 +107,14 @@ fn mean(weights: Tensor<4>, least: Tensor<4>, values: Tensor<4>) -> Tensor<4> {
 /// The largest sum of weights that counts as zero, `[batch, heads, queries, 1]`.
 fn least(similarity: Similarity, queries: &Tensor<4>, keys: &Tensor<4>, unseen: &Tensor<4, Bool>) -> Tensor<4> {
     let tau = if queries.dtype() == DType::F64 { tau::<f64>() } else { tau::<f32>() };
+    let smallest = if queries.dtype() == DType::F64 { f64::MIN_POSITIVE } else { f64::from(f32::MIN_POSITIVE) };
     let lengths = |rows: &Tensor<4>| lengths(similarity, rows.clone().detach());
     let [batch, heads, count, _] = queries.dims();
     if similarity.positivity() == Positivity::Strict {
-        return Tensor::zeros([batch, heads, count, 1], (&queries.device(), queries.dtype()));
+        return Tensor::full([batch, heads, count, 1], smallest, (&queries.device(), queries.dtype()));
     }
     let seen = unseen.clone().bool_not().float().cast(queries.dtype());
-    lengths(queries) * seen.matmul(lengths(keys)) * tau
+    (lengths(queries) * seen.matmul(lengths(keys)) * tau).clamp_min(smallest)
 }
 
 /// `sqrt(sim(x, x))` of each row, `[.., 1]`.
@@ -143,21 +146,12 @@ fn exponentials(scores: Tensor<4>, unseen: &Tensor<4, Bool>) -> Tensor<4> {
     // Not minus infinity, whose difference from itself is no number.
     let kind = scores.dtype();
     let scores = scores.mask_fill(unseen.clone(), lowest(kind));
-    of_queries(scores).mask_fill(unseen.clone(), 0.0)
+    of_rows(scores).mask_fill(unseen.clone(), 0.0)
 }
 
 /// The exponentials, over that of each row's largest.
-fn of_queries(exponents: Tensor<4>) -> Tensor<4> {
+fn of_rows(exponents: Tensor<4>) -> Tensor<4> {
     let largest = exponents.clone().detach().max_dim(3);
-    (exponents - largest).exp()
-}
-
-/// The exponentials, over that of the largest of each head's rows; what rows that no query sees have is ignored.
-fn of_keys(exponents: Tensor<4>, unseen: &Tensor<4, Bool>) -> Tensor<4> {
-    let (shape, kind) = (exponents.dims(), exponents.dtype());
-    let hidden = unseen.clone().all_dim(2).transpose().expand(shape);
-    let exponents = exponents.mask_fill(hidden, lowest(kind));
-    let largest = exponents.clone().detach().max_dim(3).max_dim(2);
     (exponents - largest).exp()
 }
 

@@ -3,7 +3,8 @@
 use attar_ops::Float;
 use burn::tensor::{Bool, Element, Tensor, TensorData};
 
-use super::{MultiHeadAttention, MultiHeadConfig, TransformerBlock, same, shape_of};
+use super::{MultiHeadAttention, MultiHeadConfig, TransformerBlock, shape_of};
+use crate::error::same;
 use crate::{Error, Inputs, Shape, State};
 
 impl MultiHeadAttention {
@@ -21,7 +22,7 @@ impl MultiHeadAttention {
     /// themselves: those that [`Self::forward`] gives of all tokens at once. Tokens marked in `hidden`,
     /// `[batch, tokens]`, are seen by none.
     ///
-    /// For use after training: no gradient goes through the attention. The state lies in the host's memory.
+    /// For use after training: autodiff follows nothing of it. The state lies in the host's memory.
     ///
     /// # Errors
     /// Inputs that do not fit the module or the state, which then stays as it was.
@@ -31,12 +32,14 @@ impl MultiHeadAttention {
         tokens: Tensor<3>,
         hidden: Option<Tensor<2, Bool>>,
     ) -> Result<Tensor<3>, Error> {
-        let MultiHeadConfig { width, key_width, value_width, .. } = *self.config();
+        let MultiHeadConfig { width, key_width, value_width, attention, .. } = *self.config();
+        same("a state of the attention", attention, *state.attention())?;
         same("keys and values of widths", [width; 2], [key_width, value_width])?;
         let [batch, count, _] = tokens.dims();
         if let Some(hidden) = &hidden {
             same("marks of hidden keys of shape", [batch, count], hidden.dims())?;
         }
+        let tokens = tokens.detach();
         let (device, kind) = (tokens.device(), tokens.dtype());
         let heads = self.in_heads(tokens.clone(), tokens.clone(), tokens)?;
         let shape = shape_of(std::array::from_fn(|part| heads[part].dims()));
@@ -44,7 +47,7 @@ impl MultiHeadAttention {
         let hidden: Option<Vec<bool>> = hidden.map(|hidden| hidden.into_data().iter().collect());
         let inputs = Inputs { shape, queries: &queries, keys: &keys, values: &values, hidden: hidden.as_deref() };
         let output = TensorData::new(state.advance(&inputs)?, [batch, shape.heads, count, shape.value_dim]);
-        Ok(self.out_of_heads(Tensor::from_data(output, (&device, kind))))
+        Ok(self.out_of_heads(Tensor::from_data(output, (&device, kind))).detach())
     }
 }
 
@@ -60,6 +63,6 @@ impl TransformerBlock {
         hidden: Option<Tensor<2, Bool>>,
     ) -> Result<Tensor<3>, Error> {
         same("an input of width", self.config().attention.width, tokens.dims()[2])?;
-        self.forward_with(tokens, |x| self.attention.advance(state, x, hidden))
+        Ok(self.forward_with(tokens.detach(), |x| self.attention.advance(state, x, hidden))?.detach())
     }
 }

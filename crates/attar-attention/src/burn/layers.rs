@@ -43,6 +43,12 @@ impl Norm {
 
 /// `activation(input weight + bias)`
 pub(super) fn apply(layer: &Linear, input: Tensor<3>, activation: Activation) -> Tensor<3> {
+    let [batch, length, _] = input.dims();
+    if batch * length == 0 {
+        // Burn takes a 0 in a shape for a length that stays as it is.
+        let [_, outputs] = layer.weight.dims();
+        return Tensor::zeros([batch, length, outputs], (&input.device(), input.dtype()));
+    }
     dense(input, layer.weight.val(), layer.bias.as_ref().map(Param::val), activation)
 }
 

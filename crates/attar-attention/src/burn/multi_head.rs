@@ -7,8 +7,9 @@ use burn::tensor::{Bool, Device, Tensor};
 use chacha20::ChaCha8Rng;
 use rand::rand_core::SeedableRng;
 
+use super::Weights;
 use super::layers::{self, apply, of_rows, uniform};
-use super::{Weights, same};
+use crate::error::same;
 use crate::{Attention, Error, Form, Similarity};
 
 /// What a [`MultiHeadAttention`] is to be. Its weights are those of PyTorch's `nn.MultiheadAttention` of the same

@@ -5,13 +5,14 @@ use std::ops::Range;
 use attar_ops::{Float, Matrix, Scratch, Unwritten, UnwrittenPart, vectorised};
 use rayon::prelude::*;
 
-use super::{KeyRoom, Keys, Line, Side, by_group, features, stretches, sums_before, sums_of_all};
+use super::{KeyRoom, Keys, Line, Side, add, by_group, features, stretches, sums_of_all};
 use crate::Error;
 use crate::attention::{Attention, Forward, Gradients};
 use crate::denominator::Bounds;
 use crate::features::{Columns, Features, Room as FeatureRoom};
 use crate::kernel::{Kernel, RowScale};
 use crate::shape::{Inputs, parts};
+use crate::shift::Shifts;
 use crate::tile::{Block, BlockGradient};
 
 type Part<'a, T> = UnwrittenPart<'a, T>;
@@ -63,21 +64,22 @@ pub(crate) fn backward<T: Float>(
     Ok(gradients)
 }
 
-/// [`backward`] of tokens that follow others, from the gradient of each group's sums after them; and the gradient of the
-/// sums before them.
+/// [`backward`] of tokens that follow others with these largest exponents, from the gradient of each group's sums after
+/// them; and the gradient of the sums before them.
 pub(crate) fn backward_from<T: Float>(
     kernel: &Kernel<T>,
     tokens: &Inputs<'_, T>,
     forward: &Forward<T>,
     of_output: &[T],
-    key_shifts: &[T],
+    before: &[T],
     of_sums: &[Vec<T>],
 ) -> Result<(Gradients<T>, Vec<Vec<T>>), Error> {
     let (features, line) = (features(kernel)?, Line::whole(tokens.shape));
     let pass = Pass { kernel, inputs: tokens, forward, of_output };
     let side = |index: usize| {
         let group = tokens.group(index, true);
-        Side::new(kernel, features, group, Bounds::new(kernel, group, 0.0), key_shifts[index], &line)
+        let shifts = Shifts::new(kernel, &group, before[index]);
+        Side::new(kernel, features, group, Bounds::new(kernel, group, 0.0), shifts, &line)
     };
     Ok(pass.by_groups(side, &line, true, features, |index, side, rows| {
         side.causal(&forward.sums[index], rows, vec![of_sums[index].clone()]).swap_remove(0)
@@ -176,7 +178,8 @@ impl<T: Float> Side<'_, T> {
         (of_queries, of_rows): Rows<'_, T>,
         scales: impl Fn(Range<usize>) -> Vec<RowScale<T>> + Sync,
     ) {
-        let sums = &sums[..self.sums()];
+        // Nothing is kept of a sequence without a place.
+        let Some(sums) = sums.get(..self.sums()) else { return };
         let tasks = of_queries.into_par_iter().zip(&self.line.segments);
         let totals: Vec<Vec<T>> =
             tasks.map(|(of_queries, times)| self.all_queries(times, sums, of_queries, &scales)).collect();
@@ -190,7 +193,13 @@ impl<T: Float> Side<'_, T> {
         let totals: Vec<Vec<T>> = totals
             .map(|(at, times)| if at == 0 { vec![T::ZERO; self.sums()] } else { self.sum_of_queries(times) })
             .collect();
-        let mut starts = sums_before(&totals);
+        let mut of_sums = vec![T::ZERO; self.sums()];
+        let mut starts = Vec::with_capacity(totals.len());
+        for (total, times) in totals.iter().zip(self.line.segments.iter().rev()) {
+            starts.push(of_sums.clone());
+            self.rescale_over(times, &mut of_sums);
+            add(&mut of_sums, total);
+        }
         starts.reverse();
         starts
     }
@@ -198,13 +207,14 @@ impl<T: Float> Side<'_, T> {
     fn sum_of_queries(&self, times: &Range<usize>) -> Vec<T> {
         let (mut sums, mut query_room, mut room) =
             (vec![T::ZERO; self.sums()], QueryRoom::default(), FeatureRoom::default());
-        for chunk in self.chunks(times).rev() {
+        for chunk in self.chunks(times).into_iter().rev() {
             for head in 0..self.group.shape.group() {
                 let places = self.line.queries(&chunk);
                 let scales = &self.scales[self.all_rows(head, &places)];
                 let queries = self.queries_with_gradient(head, &places, scales, &mut query_room);
                 self.features.add_to_sums(queries.prepared, queries.of_sums, &mut sums, &mut room);
             }
+            self.rescale_over(&chunk, &mut sums);
         }
         sums
     }
@@ -304,7 +314,8 @@ impl<T: Float> Side<'_, T> {
         Room { chunks: rooms, block, features: room }: &mut Room<T>,
     ) -> Vec<[&'g mut [T]; 2]> {
         let mut of_rows = Vec::new();
-        for (at, chunk) in self.chunks(times).enumerate() {
+        for (at, chunk) in self.chunks(times).into_iter().enumerate() {
+            self.rescale_over(&chunk, sums);
             let at = if self.features.keeps_rows() { at } else { 0 };
             if rooms.len() == at {
                 rooms.push(Default::default());
@@ -375,8 +386,7 @@ impl<T: Float> Side<'_, T> {
     fn up(&self, times: &Range<usize>, sums: &mut [T], of_rows: Vec<[&mut [T]; 2]>, room: &mut Room<T>) {
         let Room { chunks: rooms, features: room, .. } = room;
         let keeps = self.features.keeps_rows();
-        let chunks: Vec<_> = self.chunks(times).zip(of_rows).enumerate().collect();
-        for (at, (chunk, of_rows)) in chunks.into_iter().rev() {
+        for (at, (chunk, of_rows)) in self.chunks(times).into_iter().zip(of_rows).enumerate().rev() {
             let (places, key_places) = (self.line.queries(&chunk), self.line.keys(&chunk));
             let (key_room, query_rooms) = &mut rooms[if keeps { at } else { 0 }];
             let keys = if keeps { self.keys_again(&key_places, key_room) } else { self.keys(&key_places, key_room) };
@@ -390,6 +400,7 @@ impl<T: Float> Side<'_, T> {
                 };
                 self.features.add_to_sums(queries.prepared, queries.of_sums, sums, room);
             }
+            self.rescale_over(&chunk, sums);
         }
     }
 

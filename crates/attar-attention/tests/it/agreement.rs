@@ -1,6 +1,6 @@
 //! Every form and similarity, causal and not, with hidden keys and without, in both types.
 
-use attar_attention::{Attention, Form, Gradients, Similarity, naive};
+use attar_attention::{Attention, Form, Gradients, Inputs, Similarity, naive};
 use attar_ops::Float;
 
 use crate::cases::{Case, HIDDEN, Hidden, KINDS, Kind, SHAPES, SIMILARITIES, STRAIGHT_THROUGH, attention, shape};
@@ -27,8 +27,9 @@ pub(crate) struct Tolerance {
 
 impl Tolerance {
     pub(crate) fn of<T: Float>(relative: f64) -> Self {
-        // A weight of `f32` is never below e^-87, about the smallest number: errors of 1e-35 are none.
-        Self { relative, smallest: T::MIN_POSITIVE.to_f64() * 1e3 }
+        // A weight of `f32` is never below e^-87, about the smallest number, and a gradient is the sum of some hundred times
+        // a factor of some tens: errors of 1e-34 are none.
+        Self { relative, smallest: T::MIN_POSITIVE.to_f64() * 1e4 }
     }
 }
 
@@ -222,6 +223,86 @@ fn long_sequences_agree() {
         if length < 1000 {
             let double = Case::<f64>::new(shape, Kind::Random, Hidden::Some);
             report(&format!("{words}, f64"), &check(&attention, &forms, &double, 1e-12, &words));
+        }
+    }
+}
+
+/// Every similarity and kind of input in the width that is common, over several blocks.
+#[test]
+fn wide_rows_agree() {
+    let (mut checked, mut all) = (0, Found::default());
+    for similarity in SIMILARITIES {
+        for kind in KINDS {
+            let mut found = Found::default();
+            for causal in [false, true] {
+                let case = Case::<f32>::new(shape([1, 2, 1, 150, 150, 64, 16]), kind, Hidden::Some);
+                let words = format!("{similarity:?}, {kind:?}, causal {causal}");
+                found.add(&check(&attention(similarity, causal), &forms(similarity), &case, 1e-5, &words));
+                checked += forms(similarity).len();
+            }
+            report(&format!("{similarity:?}, {kind:?}"), &found);
+            all.add(&found);
+        }
+    }
+    report(&format!("{checked} cases of width 64"), &all);
+    assert_eq!(checked, (SIMILARITIES.len() + 7) * KINDS.len() * 2);
+}
+
+/// Keys that are all the same: rounding goes one way in every step of a long sum.
+#[test]
+fn equal_keys_add_up() {
+    let shape = shape([1, 1, 1, 65_536, 65_536, 16, 16]);
+    let [queries, keys, values] = [0.05, 0.1, 1.0 / 1.1].map(|value| vec![value; shape.keys * shape.dim]);
+    let inputs = Inputs { shape, queries: &queries, keys: &keys, values: &values, hidden: None };
+    for similarity in [Similarity::Elu, Similarity::QUADRATIC_PLUS_ONE] {
+        for causal in [false, true] {
+            let output = attention(similarity, causal).forward(Form::Linear, &inputs).unwrap().output;
+            let largest = output.iter().map(|output: &f32| (output * 1.1 - 1.0).abs()).fold(0.0, f32::max);
+            assert!(largest < 1e-5, "{similarity:?} causal {causal}: {largest:e}");
+        }
+    }
+}
+
+/// Weights among the smallest numbers have lost their digits: such rows are zero in every form, and counted.
+#[test]
+fn denominators_that_underflow_count_as_zero() {
+    let shape = shape([1, 1, 1, 1, 1, 1, 1]);
+    let quartic = Similarity::Polynomial { scale: 1.0, shift: 0.0, degree: 4 };
+    for (similarity, value) in [(Similarity::QUADRATIC, 1e-10), (quartic, 2e-10), (Similarity::Elu, -45.0)] {
+        let row = vec![value];
+        let case = Case::<f32> {
+            shape,
+            queries: row.clone(),
+            keys: row,
+            values: vec![3.0],
+            of_output: vec![1.0],
+            hidden: None,
+        };
+        let attention = Attention::new(similarity);
+        for form in forms(similarity).into_iter().chain([Form::Naive]) {
+            let forward = attention.forward(form, &case.inputs()).unwrap();
+            let gradients = attention.backward(&case.inputs(), &forward, &case.of_output).unwrap();
+            let all = [&forward.output, &gradients.queries, &gradients.keys, &gradients.values];
+            assert!(all.iter().all(|values| values[..] == [0.0]), "{similarity:?} {form:?}: {all:?}");
+            assert_eq!(attention.check(form, &case.inputs()).unwrap().zero, 1, "{similarity:?} {form:?}");
+        }
+    }
+}
+
+/// What comes later has no influence, whatever its size.
+#[test]
+fn a_later_key_changes_nothing() {
+    for similarity in SIMILARITIES {
+        for form in forms(similarity) {
+            let mut case = Case::<f32>::new(shape([1, 1, 1, 40, 40, 3, 2]), Kind::Fading, Hidden::None);
+            let attention = attention(similarity, true);
+            let before = attention.forward(form, &case.inputs()).unwrap().output;
+            case.keys[39 * 3..].fill(0.0);
+            let after = attention.forward(form, &case.inputs()).unwrap().output;
+            for (row, (before, after)) in before.chunks(2).zip(after.chunks(2)).enumerate().take(39) {
+                let differ = before.iter().zip(after).any(|(a, b)| (a - b).abs() > 1e-5 * a.abs().max(0.1));
+                assert!(!differ, "{similarity:?} {form:?} {row}: {before:?} {after:?}");
+            }
         }
     }
 }

@@ -24,7 +24,7 @@ pub(crate) const SIMILARITIES: [Similarity; 13] = [
 
 /// Batch, heads, heads of keys, queries, keys, dim, value dim. Around and beyond the blocks of 128, one of everything,
 /// fewer and more queries than keys, none of some.
-pub(crate) const SHAPES: [[usize; 7]; 12] = [
+pub(crate) const SHAPES: [[usize; 7]; 13] = [
     [2, 2, 2, 5, 5, 4, 3],
     [1, 4, 2, 7, 7, 3, 5],
     [2, 1, 1, 1, 1, 1, 1],
@@ -36,6 +36,7 @@ pub(crate) const SHAPES: [[usize; 7]; 12] = [
     [1, 1, 1, 135, 20, 3, 2],
     [1, 1, 1, 3, 0, 2, 2],
     [1, 1, 1, 0, 3, 2, 2],
+    [1, 1, 1, 0, 0, 2, 2],
     [0, 1, 1, 2, 2, 2, 2],
 ];
 
@@ -55,9 +56,12 @@ pub(crate) enum Kind {
     Repeated,
     /// Every other row is zero.
     Zeros,
+    /// Keys are long at first, and shorter from one to the next.
+    Fading,
 }
 
-pub(crate) const KINDS: [Kind; 5] = [Kind::Random, Kind::Large, Kind::NearlyOrthogonal, Kind::Repeated, Kind::Zeros];
+pub(crate) const KINDS: [Kind; 6] =
+    [Kind::Random, Kind::Large, Kind::NearlyOrthogonal, Kind::Repeated, Kind::Zeros, Kind::Fading];
 
 /// Which keys are hidden.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -119,6 +123,7 @@ fn marks(count: usize, hidden: Hidden) -> Option<Vec<bool>> {
 
 fn shaped(queries: &mut [f64], keys: &mut [f64], dim: usize, kind: Kind) {
     let first = keys.get(..dim).map(<[f64]>::to_vec);
+    let count = keys.len() / dim;
     let rows = |rows: &mut [f64], change: &dyn Fn(usize, usize, f64) -> f64| {
         for (at, value) in rows.iter_mut().enumerate() {
             *value = change(at / dim, at % dim, *value);
@@ -139,6 +144,7 @@ fn shaped(queries: &mut [f64], keys: &mut [f64], dim: usize, kind: Kind) {
             rows(queries, &|row, _, value| if row % 2 == 1 { 0.0 } else { value });
             rows(keys, &|row, _, value| if row % 2 == 0 { 0.0 } else { value });
         }
+        Kind::Fading => rows(keys, &|row, _, value| (1.0 + 15.0 * (1.0 - row as f64 / count as f64)) * value),
     }
 }
 

@@ -179,7 +179,7 @@ fn gradients_flow_to_every_weight() {
     }
 }
 
-/// One token, several, none: what the block gives of all tokens at once.
+/// One token, several, none at all: what the block gives of all tokens at once.
 #[test]
 fn blocks_decode_what_they_compute_at_once() {
     for arrangement in [Arrangement::PreNorm, Arrangement::PostNorm, Arrangement::Plain] {
@@ -191,6 +191,9 @@ fn blocks_decode_what_they_compute_at_once() {
             let marks: Vec<bool> = (0..18).map(|at| at % 5 == 3).collect();
             let hidden = Tensor::<2, Bool>::from_data(TensorData::new(marks, [2, 9]), &device());
             let mut state = block.attention.start::<f32>(2).unwrap();
+            let none = Tensor::zeros([2, 0, 8], &device());
+            assert_eq!(block.advance(&mut state.clone(), none.clone(), None).unwrap().dims(), [2, 0, 8]);
+            assert_eq!(block.forward(none, None).unwrap().dims(), [2, 0, 8]);
             let mut decode = |first, count| {
                 let (tokens, hidden) = (x.clone().narrow(1, first, count), hidden.clone().narrow(1, first, count));
                 block.advance(&mut state, tokens, Some(hidden)).unwrap()
@@ -214,6 +217,9 @@ fn what_cannot_be_decoded_is_refused() {
     let mut state = layer.start::<f32>(2).unwrap();
     let one_sequence = layer.advance(&mut state, input([1, 3, 6], 1), None);
     assert!(matches!(one_sequence, Err(Error::State { .. })));
+    let of_relu =
+        MultiHeadConfig { attention: causal(Similarity::Relu), ..*layer.config() }.init(1, &device()).unwrap();
+    assert!(matches!(of_relu.advance(&mut state, input([2, 3, 6], 1), None), Err(Error::Mismatch { .. })));
     let hidden = Tensor::<2, Bool>::full([2, 4], false, &device());
     assert!(matches!(layer.advance(&mut state, input([2, 3, 6], 1), Some(hidden)), Err(Error::Mismatch { .. })));
 }

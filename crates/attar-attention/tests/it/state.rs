@@ -1,6 +1,6 @@
 //! Decoding token by token is causal attention, and resumes anywhere.
 
-use attar_attention::{Attention, Error, Form, Gradients, Shape, Similarity, State, StateGradient, naive};
+use attar_attention::{Attention, Error, Form, Gradients, Inputs, Shape, Similarity, State, StateGradient, naive};
 use attar_ops::Float;
 
 use crate::agreement::{Found, Tolerance, compare, report};
@@ -224,6 +224,23 @@ fn what_has_no_state_is_refused() {
     assert_eq!(advanced.output(), want);
     let mut of_state = StateGradient::zero(&state);
     let one = tokens(&case, 0, 1);
-    assert!(matches!(of_state.backward(&one.inputs(), &advanced, &one.of_output), Err(Error::State { .. })));
+    assert!(matches!(of_state.backward(&one.inputs(), &advanced, &one.of_output), Err(Error::Mismatch { .. })));
+    let relu = State::<f32>::new(attention(Similarity::Relu, true), shape).unwrap().forward(&case.inputs()).unwrap();
+    assert!(matches!(of_state.backward(&case.inputs(), &relu, &case.of_output), Err(Error::Mismatch { .. })));
     assert!(matches!(of_state.backward(&case.inputs(), &advanced, &[1.0]), Err(Error::Length { .. })));
+}
+
+/// Tokens that are all the same, one by one, whose outputs are their value: rounding goes one way in every step.
+#[test]
+fn equal_tokens_add_up() {
+    let (one, length) = (shape([1, 1, 1, 1, 1, 16, 16]), 40_000);
+    for similarity in [Similarity::Elu, Similarity::QUADRATIC_PLUS_ONE] {
+        let mut state = State::<f32>::new(attention(similarity, true), one).unwrap();
+        let (query, key, value) = ([0.05; 16], [0.1; 16], [1.0 / 1.1; 16]);
+        let token = Inputs { shape: one, queries: &query, keys: &key, values: &value, hidden: None };
+        for at in 0..length {
+            let output = state.advance(&token).unwrap()[0];
+            assert!((output * 1.1 - 1.0).abs() < 1e-6, "{similarity:?} {at}: {output}");
+        }
+    }
 }

@@ -30,6 +30,10 @@ fn wrong_inputs_are_errors() {
     check(nan, |_| (), "expected a finite scale above 0, got NaN");
     let none = Similarity::Random { features: 0, seed: 0, scale: None };
     check(none, |_| (), "expected at least one random feature, got none");
+    let many = Similarity::Random { features: usize::MAX, seed: 0, scale: None };
+    check(many, |_| (), "expected at most 1,048,576 random features, got 18446744073709552000");
+    let high = Similarity::Polynomial { scale: 1.0, shift: 0.0, degree: 2000 };
+    check(high, |_| (), "expected a polynomial of at most degree 1,024, got 2000");
 }
 
 #[test]
@@ -38,6 +42,10 @@ fn a_gradient_of_another_shape_is_an_error() {
     let attention = Attention::new(Similarity::Elu);
     let mut forward = attention.forward(Form::Tiled, &case.inputs()).unwrap();
     assert!(attention.backward(&case.inputs(), &forward, &case.of_output[1..]).is_err());
+    let causal = Attention { causal: true, ..attention };
+    assert!(matches!(causal.backward(&case.inputs(), &forward, &case.of_output), Err(Error::Mismatch { .. })));
+    let other = Case::<f32>::new(shape([1, 2, 2, 3, 4, 2, 2]), Kind::Random, Hidden::None);
+    assert!(matches!(attention.backward(&other.inputs(), &forward, &other.of_output), Err(Error::Mismatch { .. })));
     forward.normaliser.pop();
     assert!(attention.backward(&case.inputs(), &forward, &case.of_output).is_err());
 }
