@@ -1,7 +1,7 @@
 """The PyTorch side of `bench/attention`: attention forward and backward, in the fastest way that PyTorch has for it.
 
 Each line of standard input is a case, each line of output its JSON: `elu causal 4096 8 64 0.5` is similarity, `causal` or
-`full`, length, heads, width, seconds to spend. The first time a case comes, all ways to write it are tried: eager ones
+`full`, length, heads, width, seconds to spend; `product` asks for the rate of a product. The first time a case comes, all ways to write it are tried: eager ones
 first, then `torch.compile` of those that are not far behind; after that the fastest few are timed alone.
 """
 
@@ -19,6 +19,8 @@ WORTH_COMPILING = 3  # times the fastest eager way
 WORTH_TIMING = 1.5  # times the fastest way, for at most three
 BIGGEST = 6e9  # bytes of the largest array a way may keep, times how many it keeps
 MOST_TRIES = 25
+LONG = 5  # seconds after which a way is not tried again before it is timed
+PRODUCT = 2048
 
 
 def with_ones(v):
@@ -73,6 +75,17 @@ def by_features(features):
     return attend
 
 
+def by_features_apart(features):
+    """The denominator by itself, so that products have no odd column."""
+
+    def attend(q, k, v, causal):
+        q, k = features(q), features(k)
+        numerators = torch.einsum("bhnc,bhcm->bhnm", q, torch.einsum("bhnc,bhnm->bhcm", k, v))
+        return numerators / torch.einsum("bhnc,bhc->bhn", q, k.sum(2)).unsqueeze(-1)
+
+    return attend
+
+
 def by_chunks(features, kernel, size):
     """Causal: sums of features over earlier chunks, the kernel within a chunk."""
 
@@ -83,6 +96,22 @@ def by_chunks(features, kernel, size):
         before = sums.cumsum(2) - sums
         across = torch.einsum("bhtnc,bhtcm->bhtnm", features(q), before)
         return divided(across + kernel(q, k).tril() @ v).flatten(2, 3)
+
+    return attend
+
+
+def by_chunks_apart(features, kernel, size):
+    """The same, with the denominator by itself."""
+
+    def attend(q, k, v, causal):
+        q, k, v = (x.unflatten(2, (-1, size)) for x in (q, k, v))
+        of_q, of_k = features(q), features(k)
+        sums, lengths = torch.einsum("bhtnc,bhtnm->bhtcm", of_k, v), of_k.sum(3)
+        sums, lengths = sums.cumsum(2) - sums, lengths.cumsum(2) - lengths
+        within = kernel(q, k).tril()
+        numerators = torch.einsum("bhtnc,bhtcm->bhtnm", of_q, sums) + within @ v
+        denominators = torch.einsum("bhtnc,bhtc->bhtn", of_q, lengths) + within.sum(-1)
+        return (numerators / denominators.unsqueeze(-1)).flatten(2, 3)
 
     return attend
 
@@ -113,9 +142,12 @@ def straight_through_sdpa(q, k, v, causal):
     with torch.no_grad():
         chosen = []
         for start in range(0, q.shape[2], 1024):
-            scores = q[:, :, start : start + 1024] @ k.transpose(-1, -2)
+            rows = q[:, :, start : start + 1024]
+            seen = start + rows.shape[2] if causal else k.shape[2]
+            scores = rows @ k[:, :, :seen].transpose(-1, -2)
             if causal:
-                scores += torch.full_like(scores, -torch.inf).triu(start + 1)
+                block = scores[..., start:]
+                block += torch.full(block.shape[-2:], -torch.inf).triu(1)
             chosen.append(scores.argmax(-1))
         chosen = torch.cat(chosen, 2).unsqueeze(-1).expand(-1, -1, -1, v.shape[-1])
     soft = sdpa(q, k, v.detach(), causal)
@@ -142,10 +174,14 @@ def ways(similarity, causal, length, heads, dim):
         for name, (features, times) in FEATURES[similarity].items():
             if not causal:
                 found[name] = (by_features(features), 5 * times * row)
+                found[f"{name}, sums apart"] = (by_features_apart(features), 5 * times * row)
                 continue
             for size in (64, 128, 256, 512):
                 states = 4 * heads * length / size * times * dim * (dim + 1)
-                found[f"{name}, chunks of {size}"] = (by_chunks(features, kernel, size), 5 * times * row + 4 * states)
+                bytes_kept = 5 * times * row + 4 * states
+                found[f"{name}, chunks of {size}"] = (by_chunks(features, kernel, size), bytes_kept)
+                if size <= 128:
+                    found[f"{name}, chunks of {size}, sums apart"] = (by_chunks_apart(features, kernel, size), bytes_kept)
     return {name: way for name, (way, size) in found.items() if size < BIGGEST}
 
 
@@ -159,9 +195,9 @@ def seconds_of(way, inputs, causal):
 
 
 def tried(way, inputs, causal, best=math.inf):
-    """The best of three, or the first if that is far from the best so far."""
+    """The best of three, or the first if that is far from the best so far, or long."""
     first = seconds_of(way, inputs, causal)
-    return first if first > 4 * best else min(first, *(seconds_of(way, inputs, causal) for _ in range(2)))
+    return first if first > min(4 * best, LONG) else min(first, *(seconds_of(way, inputs, causal) for _ in range(2)))
 
 
 def agrees(way, inputs, causal, want):
@@ -169,15 +205,15 @@ def agrees(way, inputs, causal, want):
         return (way(*inputs[:3], causal) - want).abs().mean() < 1e-3 * want.abs().mean()
 
 
-def compiled(eager, seconds, limit):
-    """Compiled ways by name, of those that are not far behind."""
+def compiled(eager, seconds, limit, left_out):
+    """Compiled ways by name, of those that are not far behind; names those for which no time was left."""
     start = time.perf_counter()
     for name in sorted(eager, key=seconds.get):
-        # The compiler finds nothing to do in one operation, and leaves the loop over queries as it is.
+        # The compiler has nothing to do in one operation; of the loop over queries it makes as many as there are turns.
         if "SDPA" in name or seconds[name] > WORTH_COMPILING * min(seconds.values()):
             continue
         if time.perf_counter() - start > limit:
-            print(f"no time left to compile {name}", file=sys.stderr)
+            left_out.append(name)
             continue
         yield name + ", compiled", torch.compile(eager[name], dynamic=False)
 
@@ -195,15 +231,29 @@ def explore(similarity, causal, sizes, inputs, limit):
     seconds = {}
     for name, way in eager.items():
         seconds[name] = tried(way, inputs, causal, min(seconds.values(), default=math.inf))
-    for name, way in compiled(eager, dict(seconds), limit):
+    left_out = []
+    for name, way in compiled(eager, dict(seconds), limit, left_out):
         all_ways[name] = way
         seconds[name] = tried(way, inputs, causal)
     order = sorted(seconds, key=seconds.get)
     best = [name for name in order[:3] if seconds[name] < WORTH_TIMING * seconds[order[0]]]
-    return {name: 1e3 * seconds[name] for name in order}, {name: all_ways[name] for name in best}
+    return {name: 1e3 * seconds[name] for name in order}, {name: all_ways[name] for name in best}, left_out
+
+
+def product_rate():
+    """GFLOP/s of a product of square matrices."""
+    factor = torch.full((PRODUCT, PRODUCT), 0.5)
+    tries = []
+    for _ in range(20):
+        start = time.perf_counter()
+        factor @ factor
+        tries.append(time.perf_counter() - start)
+    return 2 * PRODUCT**3 / statistics.median(tries[1:]) / 1e9
 
 
 def median_ms(way, inputs, causal, budget):
+    """After one try that is not counted, as on the other side."""
+    seconds_of(way, inputs, causal)
     tries, start = [], time.perf_counter()
     while not tries or (time.perf_counter() - start < budget and len(tries) < MOST_TRIES):
         tries.append(seconds_of(way, inputs, causal))
@@ -213,21 +263,24 @@ def median_ms(way, inputs, causal, budget):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--compile-seconds", type=float, default=120, help="after which a case compiles nothing more")
+    parser.add_argument("--compile-seconds", type=float, default=300, help="after which a case compiles nothing more")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    last, tried_ways, best = None, {}, {}
+    last, tried_ways, best, left_out = None, {}, {}, []
     for line in sys.stdin:
+        if line.strip() == "product":
+            print(json.dumps({"gflops": product_rate()}), flush=True)
+            continue
         similarity, causal, *sizes, budget = line.split()
         causal, sizes, budget = causal == "causal", [int(size) for size in sizes], float(budget)
         if line != last:
             torch.manual_seed(0)
             length, heads, dim = sizes
             inputs = [torch.randn(1, heads, length, dim, requires_grad=part < 3) for part in range(4)]
-            tried_ways, best = explore(similarity, causal, sizes, inputs, options.compile_seconds)
+            tried_ways, best, left_out = explore(similarity, causal, sizes, inputs, options.compile_seconds)
             last = line
         timed = {name: median_ms(way, inputs, causal, budget / len(best)) for name, way in best.items()}
-        print(json.dumps({"ms": timed, "ways": tried_ways}), flush=True)
+        print(json.dumps({"ms": timed, "ways": tried_ways, "not_compiled": left_out}), flush=True)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ use crate::kernel::Kernel;
 use crate::linear::chunk;
 use crate::map::Map;
 use crate::tile::{TILE, pieces};
+use crate::tiled::TOGETHER;
 use crate::{Attention, Error, Form, HardGradient, Shape, Similarity};
 
 /// The form that [`Form::Auto`] takes for a shape, and why.
@@ -135,11 +136,12 @@ impl Work {
         let if_so = |so: bool, value: f64| if so { value } else { 0.0 };
         let forward = self.score_width + if_so(self.learns, self.value_dim);
         let backward = 3.0 * self.score_width + (1.0 + if_so(self.weighs_values, 1.0)) * self.value_dim;
-        // Backward each block of keys maps the queries again, and goes back through that.
-        let mapped = if_so(self.maps_scores, self.pairs / TILE as f64 * self.score_width);
+        // Backward some blocks of keys together map the queries again, and each goes back through that.
+        let back = if_so(self.maps_scores, self.pairs / TILE as f64 * self.score_width);
+        let mapped = back / TOGETHER as f64 + back;
         let products = 2.0 * self.pairs * (forward + if_so(self.learns, backward));
-        let projections = if_so(self.projects, 2.0 * 2.0 * mapped * self.dim);
-        [products + projections, self.pairs * (1.0 + if_so(self.learns, 1.0)) + 2.0 * mapped]
+        let projections = if_so(self.projects, 2.0 * mapped * self.dim);
+        [products + projections, self.pairs * (1.0 + if_so(self.learns, 1.0)) + mapped]
     }
 
     /// The sums of keys, both ways, and of queries; what queries, keys and values take out of them; within chunks what
@@ -204,18 +206,18 @@ struct Rates {
 #[rustfmt::skip]
 fn rates(form: Form, similarity: Similarity) -> Rates {
     let [call, flop, element, byte] = match (form, similarity) {
-        (Form::Linear, Similarity::Polynomial { degree: 2, .. }) => [30.64, 1.66, 77.07, 13.52],
-        (Form::Linear, Similarity::Polynomial { .. }) => [41.63, 1.75, 327.36, 0.00],
-        (Form::Linear, Similarity::Random { .. }) => [379.26, 2.14, 0.00, 173.77],
-        (Form::Linear, Similarity::Relu) => [30.95, 1.46, 273.51, 0.00],
-        (Form::Linear, _) => [23.75, 1.73, 174.81, 0.00],
-        (_, Similarity::Softmax { .. }) => [74.40, 1.75, 164.42, 10.49],
-        (_, Similarity::Polynomial { degree: 1 | 2, .. } | Similarity::Product { .. }) => [77.66, 1.73, 67.44, 26.32],
-        (_, Similarity::Polynomial { .. }) => [80.74, 1.78, 541.22, 23.20],
-        (_, Similarity::Elu | Similarity::Relu) => [76.33, 1.74, 61.29, 17.74],
-        (_, Similarity::Random { .. }) => [463.80, 1.43, 170.22, 520.35],
-        (_, Similarity::Hard { gradient: HardGradient::None }) => [51.75, 0.81, 157.64, 31.06],
-        (_, Similarity::Hard { .. }) => [72.51, 1.66, 240.55, 19.96],
+        (Form::Linear, Similarity::Polynomial { degree: 2, .. }) => [0.00, 1.87, 77.62, 13.98],
+        (Form::Linear, Similarity::Polynomial { .. }) => [41.68, 1.95, 366.65, 0.00],
+        (Form::Linear, Similarity::Random { .. }) => [324.55, 2.36, 0.00, 206.75],
+        (Form::Linear, Similarity::Relu) => [36.18, 1.61, 279.16, 0.00],
+        (Form::Linear, _) => [22.66, 1.94, 188.42, 0.00],
+        (_, Similarity::Softmax { .. }) => [81.42, 2.05, 157.37, 8.40],
+        (_, Similarity::Polynomial { degree: 1 | 2, .. } | Similarity::Product { .. }) => [88.98, 2.10, 47.06, 17.14],
+        (_, Similarity::Polynomial { .. }) => [91.88, 2.23, 556.60, 9.81],
+        (_, Similarity::Elu | Similarity::Relu) => [88.63, 2.15, 35.93, 10.90],
+        (_, Similarity::Random { .. }) => [527.49, 1.56, 215.27, 579.77],
+        (_, Similarity::Hard { gradient: HardGradient::None }) => [64.44, 1.72, 122.92, 26.29],
+        (_, Similarity::Hard { .. }) => [83.78, 2.14, 205.90, 11.25],
     };
     Rates { call, flop, element, byte }
 }

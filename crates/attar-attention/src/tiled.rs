@@ -10,7 +10,7 @@ use std::ops::Range;
 use attar_ops::{Float, Matrix, Scratch, Triangle, largest, replace_and_sum, sum, vectorised};
 use rayon::prelude::*;
 
-pub(crate) use self::backward::backward;
+pub(crate) use self::backward::{TOGETHER, backward};
 use crate::attention::{Attention, Forward};
 use crate::denominator::Bounds;
 use crate::kernel::{Kernel, Link};
@@ -24,7 +24,7 @@ use crate::{HardGradient, Similarity};
 const KEYS: usize = TILE;
 
 /// Most blocks of queries that go through the keys together.
-const TOGETHER: usize = 2;
+const QUERIES_TOGETHER: usize = 2;
 
 /// Tasks that are left at least where blocks go together.
 const TASKS: usize = 32;
@@ -60,7 +60,7 @@ pub(crate) fn forward<T: Float>(attention: &Attention, inputs: &Inputs<'_, T>) -
 /// Blocks of queries that go through a block of keys while that is in the second cache; as many as leave enough tasks.
 fn together(shape: &Shape) -> usize {
     let blocks = shape.groups() * shape.queries.div_ceil(TILE);
-    (blocks / TASKS).clamp(1, TOGETHER)
+    (blocks / TASKS).clamp(1, QUERIES_TOGETHER)
 }
 
 /// A group with what is found once for all of its blocks.
@@ -134,7 +134,7 @@ impl<'a, T: Float> Prepared<'a, T> {
     /// Some queries of a head, all blocks of which go through each block of keys in turn.
     fn forward(&self, head: usize, queries: &Range<usize>, mut results: Results<'_, T>) {
         let blocks = ranges(queries.len(), TILE);
-        let mut rooms: [Scratch<T>; TOGETHER] = Default::default();
+        let mut rooms: [Scratch<T>; QUERIES_TOGETHER] = Default::default();
         let blocks = blocks.into_iter().zip(&mut rooms).map(|(places, room)| {
             let results = results.split_off(places.len(), self.group.shape.value_dim);
             Queries::new(self, head, queries.start + places.start..queries.start + places.end, results, room)

@@ -15,7 +15,7 @@ use crate::{HardGradient, Similarity};
 
 /// Blocks of keys that a block of queries goes through before the next one comes: they and their gradients stay in the
 /// second cache, and queries are fetched as many times less often.
-const TOGETHER: usize = 3;
+pub(crate) const TOGETHER: usize = 3;
 
 /// Values whose sums one task takes.
 const SUMS: usize = 1 << 14;
