@@ -52,10 +52,7 @@ fn noise(count: usize, seed: u64) -> Vec<f32> {
 }
 
 /// Milliseconds of each try, after one that is not counted: it pays for new pages of memory.
-fn milliseconds(
-    seconds: f64,
-    mut work: impl FnMut() -> Result<(), Box<dyn Error>>,
-) -> Result<Vec<f64>, Box<dyn Error>> {
+fn milliseconds<E>(seconds: f64, mut work: impl FnMut() -> Result<(), E>) -> Result<Vec<f64>, E> {
     let (start, mut tries) = (Instant::now(), Vec::new());
     while tries.len() < 2 || (start.elapsed().as_secs_f64() < seconds && tries.len() <= MOST_TRIES) {
         let before = Instant::now();
@@ -76,7 +73,7 @@ fn product_rate() -> Result<String, Box<dyn Error>> {
     let times = milliseconds(1.0, || {
         let factor = Matrix::row_major(&factor, PRODUCT);
         awake(|| product(Precision::Full, &mut out, factor, factor));
-        Ok(())
+        Ok::<_, Box<dyn Error>>(())
     })?;
     Ok(format!(r#"{{"gflops": {:.2}}}"#, 2.0 * (PRODUCT as f64).powi(3) / median(times) / 1e6))
 }
@@ -89,16 +86,19 @@ fn peak_mb() -> f64 {
 }
 
 /// Median milliseconds forward and backward, and the form that was taken.
-fn time(attention: &Attention, form: Form, shape: Shape, seconds: f64) -> Result<(f64, Form), Box<dyn Error>> {
+fn time(attention: &Attention, form: Form, shape: Shape, seconds: f64) -> Result<(f64, Form), attar_attention::Error> {
     let [queries, keys] = [1, 2].map(|seed| noise(shape.rows() * shape.dim, seed << 20));
     let [values, of_output] = [3, 4].map(|seed| noise(shape.rows() * shape.value_dim, seed << 20));
     let inputs = Inputs { shape, queries: &queries, keys: &keys, values: &values, hidden: None };
     let mut taken = form;
-    let times = milliseconds(seconds, || {
-        let forward = attention.forward(form, &inputs)?;
-        taken = forward.form();
-        std::hint::black_box(attention.backward(&inputs, &forward, &of_output)?);
-        Ok(())
+    // As within a training loop; the peer's threads do not fall asleep between its operations either.
+    let times = awake(|| {
+        milliseconds(seconds, || {
+            let forward = attention.forward(form, &inputs)?;
+            taken = forward.form();
+            std::hint::black_box(attention.backward(&inputs, &forward, &of_output)?);
+            Ok(())
+        })
     })?;
     Ok((median(times), taken))
 }

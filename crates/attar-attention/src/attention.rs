@@ -47,7 +47,7 @@ pub struct Forward<T> {
     /// `[batch, heads, queries, value_dim]`.
     pub output: Vec<T>,
     /// `[batch, heads, queries]`: the denominator, 0 where it counts as zero; of softmax its logarithm. Random features
-    /// leave a factor of each query out; hard attention that does not learn has none.
+    /// leave a factor of each query out; hard attention that does not learn needs none.
     pub normaliser: Vec<T>,
     /// What it is the output of.
     attention: Attention,
@@ -236,7 +236,8 @@ impl<T: Float> Forward<T> {
     fn is_zero(&self, kernel: &Kernel<T>, row: usize) -> bool {
         let normaliser = self.normaliser[row];
         match self.chosen.get(row) {
-            Some(&chosen) => chosen == NO_KEY,
+            // A row that is no number has no key either.
+            Some(&chosen) => chosen == NO_KEY && self.output[row * self.shape.value_dim] == T::ZERO,
             None if kernel.link.is_exp() => normaliser == T::from_f64(f64::NEG_INFINITY),
             None => normaliser == T::ZERO,
         }

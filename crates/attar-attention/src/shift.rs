@@ -57,8 +57,8 @@ impl<T: Float> Shifts<T> {
         self.largest.first() != self.largest.last()
     }
 
-    /// The keys in ranges, each of which is lessened by [`Self::after`] its end: no query that sees one of them, or those
-    /// before and none of them, would rather have more than [`STEP`] less.
+    /// The keys in ranges, each of which is lessened by [`Self::after`] its end: that is at most [`STEP`] more than what a
+    /// query that sees the first of them sees.
     pub(crate) fn cut(&self, keys: Range<usize>) -> Vec<Range<usize>> {
         let mut ranges = Vec::new();
         let mut rest = keys.clone();

@@ -64,7 +64,7 @@ pub enum HardGradient {
 /// Which signs a similarity takes, and with that whether its sum over keys can vanish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Positivity {
-    /// Positive: the sum vanishes only where no key is seen.
+    /// Positive: the sum vanishes only where no key is seen, or where it is below the smallest numbers.
     Strict,
     /// Never negative: the sum vanishes where every key is orthogonal.
     NonNegative,

@@ -145,8 +145,8 @@ Examples:
     /// "hidden": an array with true for each key that no query shall see. Prints scores, weights, denominators and
     /// outputs, and of argmax the key that each query takes; in double precision. Nothing is written.
     ///
-    /// Denominators are those of the definition, in every form. Kappa says how much one cancels: the sum of
-    /// |phi(q)||phi(k)| over it.
+    /// Denominators are those of the definition, in every form; those of random features leave a factor of each query
+    /// out. Kappa says how much one cancels: the sum of |phi(q)||phi(k)| over it.
     #[command(after_help = "\
 Examples:
   attar attend small.json --similarity argmax
@@ -488,7 +488,7 @@ Examples:
     ///
     /// Answers five questions by measurement: 1 mean and variance of scores and what a scale does, 2 argmax and what it
     /// learns, 3 which similarities stay finite, 4 the quadratic kernel and its features, 5 time and memory by length. The
-    /// fifth takes as long as it may; its claims are of this machine. Exits with 1 if a claim fails.
+    /// fifth measures for as long as `--budget` lets it; its claims are of this machine. Exits with 1 if a claim fails.
     #[command(after_help = "\
 Examples:
   attar lab attention

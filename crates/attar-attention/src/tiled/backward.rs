@@ -120,6 +120,7 @@ struct Segment<'a, T> {
     kernel: &'a Kernel<T>,
     group: Group<'a, T>,
     shifts: &'a Shifts<T>,
+    /// See [`row_shifts`].
     row_shifts: &'a [T],
     keys: Range<usize>,
     /// Of all of the group's queries.

@@ -42,8 +42,8 @@ pub(crate) struct Found {
     cancelled: (usize, f64),
     /// All zeros.
     zero: usize,
-    /// The largest.
-    kappa: f64,
+    /// The least and the largest.
+    kappa: Option<[f64; 2]>,
 }
 
 impl Found {
@@ -52,7 +52,12 @@ impl Found {
         self.literal = both(self.literal, other.literal);
         self.cancelled = both(self.cancelled, other.cancelled);
         self.zero += other.zero;
-        self.kappa = self.kappa.max(other.kappa);
+        other.kappa.into_iter().flatten().for_each(|kappa| self.see(kappa));
+    }
+
+    fn see(&mut self, kappa: f64) {
+        let [least, largest] = self.kappa.unwrap_or([kappa; 2]);
+        self.kappa = Some([least.min(kappa), largest.max(kappa)]);
     }
 }
 
@@ -78,7 +83,7 @@ impl<T: Float> Compared<'_, T> {
             let counted = if cancelled { &mut found.cancelled } else { &mut found.literal };
             *counted = (counted.0 + usize::from(of_terms > 0.0), counted.1.max(ratio));
             found.zero += usize::from(of_terms == 0.0);
-            found.kappa = found.kappa.max(kappa);
+            found.see(kappa);
         }
         found
     }
@@ -175,8 +180,9 @@ fn check_all<T: Float>(tolerance: f64) {
 
 pub(crate) fn report(what: &str, found: &Found) {
     let Found { literal, cancelled, zero, kappa } = found;
+    let [least, largest] = kappa.unwrap_or_default();
     println!(
-        "{what}: kappa up to {kappa:.1e}; {} rows relative to themselves, largest error {:.3} of the tolerance; {} \
+        "{what}: kappa from {least:.1e} to {largest:.1e}; {} rows relative to themselves, largest error {:.3} of the tolerance; {} \
               to their terms, {:.3}; {zero} zero",
         literal.0, literal.1, cancelled.0, cancelled.1
     );

@@ -85,3 +85,21 @@ fn a_margin_beyond_rounding_decides() {
         assert_eq!((margins.clear, margins.close), (clear, 2 - clear));
     }
 }
+
+/// Keys that are the same have the same score, in whole blocks and in what is left of one: the first is taken.
+#[test]
+fn equal_keys_tie_wherever_they_lie() {
+    for dim in [1, 16, 64, 160] {
+        for gradient in [HardGradient::None, HardGradient::StraightThrough { scale: None }] {
+            for causal in [false, true] {
+                let mut case = Case::<f32>::new(shape([1, 1, 1, 143, 301, dim, 1]), Kind::Random, Hidden::Some);
+                let key = case.keys[..dim].to_vec();
+                case.keys.chunks_exact_mut(dim).for_each(|row| row.copy_from_slice(&key));
+                let attention = attention(Similarity::Hard { gradient }, causal);
+                let output = attention.forward(Form::Tiled, &case.inputs()).unwrap().output;
+                // The key at 0 is hidden.
+                assert!(output.iter().all(|value| *value == case.values[1]), "{dim} {gradient:?} causal {causal}");
+            }
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! The same bits at any number of threads.
 
 use attar_attention::{Attention, Form, Forward, Gradients, Similarity};
+use attar_ops::Float;
 
 use crate::cases::{Case, Hidden, Kind, SIMILARITIES, attention, shape};
 use crate::state::by_pieces;
@@ -9,7 +10,7 @@ fn on_threads<R: Send>(threads: usize, work: impl FnOnce() -> R + Send) -> R {
     rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(work)
 }
 
-fn run(attention: &Attention, form: Form, case: &Case<f32>, threads: usize) -> (Forward<f32>, Gradients<f32>) {
+fn run<T: Float>(attention: &Attention, form: Form, case: &Case<T>, threads: usize) -> (Forward<T>, Gradients<T>) {
     on_threads(threads, || {
         let forward = attention.forward(form, &case.inputs()).unwrap();
         let gradients = attention.backward(&case.inputs(), &forward, &case.of_output).unwrap();
@@ -17,11 +18,10 @@ fn run(attention: &Attention, form: Form, case: &Case<f32>, threads: usize) -> (
     })
 }
 
-#[test]
-fn bits_do_not_depend_on_the_number_of_threads() {
+fn check<T: Float>() {
     // One head, whose sequence is what is shared; and several.
     for dims in [[1, 1, 1, 700, 700, 8, 8], [1, 4, 2, 300, 420, 8, 8]] {
-        let case = Case::new(shape(dims), Kind::Random, Hidden::Some);
+        let case = Case::<T>::new(shape(dims), Kind::Fading, Hidden::Some);
         for similarity in SIMILARITIES {
             for form in [Form::Tiled, Form::Linear] {
                 if form == Form::Linear && !similarity.has_features() {
@@ -36,6 +36,12 @@ fn bits_do_not_depend_on_the_number_of_threads() {
             }
         }
     }
+}
+
+#[test]
+fn bits_do_not_depend_on_the_number_of_threads() {
+    check::<f32>();
+    check::<f64>();
 }
 
 #[test]

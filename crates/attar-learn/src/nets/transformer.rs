@@ -3,6 +3,7 @@
 use attar_attention::burn::attention;
 use attar_attention::{Attention, Choice, Form, Shape, Similarity};
 use attar_ops::Activation;
+use attar_ops::burn::on_host;
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
@@ -135,8 +136,10 @@ impl TransformerBlock {
             value_dim: dim,
         };
         let output = attention(&softmax, Form::Auto, heads(0), heads(1), heads(2), None);
-        match output.and_then(|output| Ok((output, softmax.choose(&shape)?))) {
-            Ok((output, choice)) => (output.swap_dims(1, 2).reshape([samples, tokens, width]), Some(choice)),
+        // Elsewhere attention is composed of Burn's operations, whatever the form.
+        let choice = on_host(&projected).map(|_| softmax.choose(&shape)).transpose();
+        match output.and_then(|output| Ok((output, choice?))) {
+            Ok((output, choice)) => (output.swap_dims(1, 2).reshape([samples, tokens, width]), choice),
             Err(error) => {
                 walk.fail(|| format!("attention `{}`: {error}", self.names.attention));
                 (projected.narrow(2, 0, width), None)

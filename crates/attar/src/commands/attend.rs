@@ -193,7 +193,7 @@ impl Attended {
         if args.similarity == SimilarityName::Argmax {
             all["chosen"] = self.taken.iter().map(taken).collect();
         } else {
-            all["kappa"] = json!(self.kappa);
+            all[kappa_name(args.similarity).replace(' ', "_")] = json!(self.kappa);
         }
         if let Some(choice) = &self.choice {
             all["form_chosen"] = json!(choice.to_string());
@@ -249,7 +249,7 @@ impl Attended {
             };
             return std::iter::once(heads).chain(self.taken.iter().enumerate().map(line)).collect();
         }
-        let kappa = if args.similarity == SimilarityName::Softmax { "largest exponent" } else { "kappa" };
+        let kappa = kappa_name(args.similarity);
         let heads =
             vec![String::new(), denominators_name(args.similarity).trim_end_matches('s').to_owned(), kappa.into()];
         let pairs = self.denominators.iter().zip(&self.kappa).enumerate();
@@ -261,7 +261,15 @@ impl Attended {
 }
 
 fn denominators_name(similarity: SimilarityName) -> &'static str {
-    if similarity == SimilarityName::Softmax { "log denominators" } else { "denominators" }
+    match similarity {
+        SimilarityName::Softmax => "log denominators",
+        SimilarityName::Random => "scaled denominators",
+        _ => "denominators",
+    }
+}
+
+fn kappa_name(similarity: SimilarityName) -> &'static str {
+    if similarity == SimilarityName::Softmax { "largest exponent" } else { "kappa" }
 }
 
 fn rows(values: &[f64], width: usize) -> Vec<Vec<f64>> {

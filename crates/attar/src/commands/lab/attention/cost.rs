@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use attar_attention::{Attention, Form, Shape, Similarity};
 use attar_report::{Axis, Block, Dash};
 
 use super::Lab;
@@ -87,9 +88,8 @@ impl Ladder {
 /// The exponent of the length in the time, where it was measured often enough.
 fn of_time(ladder: &Ladder) -> Option<Claim> {
     let expected = match ladder.method {
-        Method::SoftmaxTiled => 2.0,
-        Method::QuadraticLinear | Method::EluLinear => 1.0,
-        Method::SoftmaxStored | Method::QuadraticStored => return None,
+        Method::SoftmaxTiled | Method::SoftmaxStored => 2.0,
+        Method::QuadraticLinear | Method::EluLinear | Method::QuadraticStored => 1.0,
     };
     let (sentence, found) = fitted(ladder, "time forward and backward", |cell| Some(cell.total()))?;
     // Nearer to this exponent than to the other one.
@@ -150,9 +150,21 @@ fn of_stored(ladders: &[Ladder]) -> Vec<Claim> {
 /// Work areas of some threads, and sums that are kept for parts of the sequence.
 const MOST_OVER_COUNTED: f64 = 4.0;
 
-/// Where the count says that the quadratic kernel through features is as quick as softmax: `2 N^2 (D + M)` against
-/// `4 N C (M + 1)` operations forward, and 2.5 times as many backward on both sides.
+/// Where as many operations are counted, forward and backward, for the quadratic kernel through features as for softmax:
+/// the one count grows as N, the other as N^2.
 fn counted_crossover() -> f64 {
+    const LENGTH: usize = 1 << 12;
+    let shape = Shape { batch: 1, heads: 1, key_heads: 1, queries: LENGTH, keys: LENGTH, dim: DIM, value_dim: DIM };
+    let flops = |similarity, form| {
+        let costs = Attention::new(similarity).choose(&shape).map(|choice| choice.costs).unwrap_or_default();
+        costs.iter().find(|cost| cost.form == form).map_or(f64::NAN, |cost| cost.flops)
+    };
+    let linear = flops(Similarity::QUADRATIC, Form::Linear);
+    LENGTH as f64 * linear / flops(Similarity::Softmax { scale: None }, Form::Tiled)
+}
+
+/// The same of the way forward alone: `2 N^2 (D + M)` against `4 N C (M + 1)` operations.
+fn counted_forward() -> f64 {
     2.0 * FEATURES * (DIM + 1) as f64 / (2 * DIM) as f64
 }
 
@@ -239,7 +251,7 @@ fn missing(ladders: &[Ladder]) -> Option<String> {
 }
 
 fn answer(claims: Vec<Claim>) -> Answer {
-    let counted = counted_crossover().round();
+    let [counted, forward] = [counted_crossover(), counted_forward()].map(f64::round);
     let text = match claims.is_empty() {
         true => "Too little was measured in the time that was given to say.",
         false => {
@@ -255,9 +267,11 @@ fn answer(claims: Vec<Claim>) -> Answer {
              computed again. A composition stores the N x N weights for the way back; block by block, the logarithm of \
              each denominator suffices. Through C = D (D + 1)/2 features the sums take 2 N C (M + 1) multiply-adds, and \
              there are no pairs; a composition stores the N x C features of queries and keys, and ours computes them \
-             again, a block at a time, with a state of C (M + 1) numbers. The two counts are equal at \
-             N = 2 C (M + 1)/(D + M), which is {counted} for D = M = {DIM}, forward as backward; exponentials, which are \
-             no multiply-adds, move it down, and what does not fit the nearest caches moves it up. Times are of this \
+             again, a block at a time, with a state of C (M + 1) numbers. Forward the two counts are equal at \
+             N = 2 C (M + 1)/(D + M), which is {forward} for D = M = {DIM}; backward the features need but twice as many \
+             as forward, because the sums over keys are kept, and both ways together are equal at {counted}. \
+             Exponentials, which are no multiply-adds, move it down, and what does not fit the nearest caches moves it \
+             up. Times are of this \
              machine and of what else it does: exponents are asked to be nearer to the one that is claimed than to the \
              other, and the crossover to be within a factor of two of the counted one."
         ),
@@ -294,9 +308,11 @@ mod tests {
             .chain(of_stored(&ladders))
             .chain(of_crossover(&ladders))
             .collect();
-        assert_eq!(claims.len(), 3 + 5 + 4 + 1);
+        assert_eq!(claims.len(), 5 + 5 + 4 + 1);
         assert!(claims.iter().all(|claim| claim.holds), "{claims:?}");
-        assert!(of_crossover(&ladders).unwrap().measured.abs() < 1e-9);
+        // Of a machine that needs 2.5 times as long for either way back.
+        let expected = (counted_forward() / counted_crossover()).log2();
+        assert!((of_crossover(&ladders).unwrap().measured - expected).abs() < 1e-9);
     }
 
     #[test]
@@ -322,6 +338,9 @@ mod tests {
 
     #[test]
     fn the_counted_crossover() {
-        assert_eq!(counted_crossover(), 2112.5);
+        assert_eq!(counted_forward(), 2112.5);
+        // 2 C N ((1 + 1) (M + 1) + M + (1 + 2) (M + 1)) against 2 N^2 (4 D + 3 M).
+        let expected = FEATURES * (5 * (DIM + 1) + DIM) as f64 / (7 * DIM) as f64;
+        assert!((counted_crossover() - expected).abs() < 1e-9, "{}", counted_crossover());
     }
 }

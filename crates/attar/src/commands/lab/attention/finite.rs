@@ -62,7 +62,7 @@ fn bounded(seed: u64) -> Result<Claim, CliError> {
             farthest = largest([farthest, outside(&output, &values, dim)]);
         }
     }
-    let sentence = "similarities that are not negative, queries of length 0 to 100: farthest that an output is outside of \
+    let sentence = "similarities that are not negative, queries times 0 to 100: farthest that an output is outside of \
                     the range of the values";
     Ok(Claim::at_most(sentence, farthest, 1e-12))
 }
@@ -306,9 +306,11 @@ fn answer(claims: Vec<Claim>) -> Answer {
                      squaring doubles it."
             .into(),
         answer:
-            "Non-negative with a positive sum suffices. A denominator below tau sum_j |phi(q)||phi(k_j)|, where tau \
-                 is 64 times the rounding of the type, counts as zero in every form alike: output and gradient of that \
-                 row are zero, and `check` counts it. Similarities of both signs are refused unless asked for."
+            "Non-negative with a positive and finite sum suffices. A denominator below tau sum_j |phi(q)||phi(k_j)|, \
+                 where phi is the feature map of sim and tau 64 times the rounding of the type, counts as zero in every \
+                 form alike, and so does one among the smallest numbers: output and gradient of that row are zero, and \
+                 such rows are counted (`attar attend` says how many). Similarities of both signs are refused unless \
+                 asked for."
                 .into(),
         claims,
     }

@@ -218,7 +218,9 @@ fn claims(by_method: &[&[Curve]]) -> Vec<Claim> {
     for ((name, similarity), curves) in METHODS.iter().zip(by_method) {
         if *similarity == ARGMAX {
             let most = largest(shares(curves));
-            let sentence = format!("{name}: best accuracy of {SEEDS} trainings after {STEPS} steps");
+            let sentence = format!(
+                "{name}: best accuracy of {SEEDS} trainings after {STEPS} steps; a random item has {CHANCE:.2}"
+            );
             claims.push(Claim::at_most(sentence, most, UNTRAINED));
             let moved = largest(curves.iter().map(|curve| curve.moved));
             claims.push(Claim::near(format!("{name}: largest change of a weight of the projections"), moved, 0.0, 0.0));
