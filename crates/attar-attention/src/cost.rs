@@ -99,18 +99,14 @@ impl Work {
         let heads = (shape.batch * shape.heads) as f64;
         let hard = matches!(attention.similarity, Similarity::Hard { .. });
         let features = kernel.features.as_ref().map_or(0, |features| features.width(shape.dim));
+        let chunk = kernel.features.as_ref().map_or(1, |features| chunk(attention.causal, features, shape.dim));
         Self {
             causal: attention.causal,
             groups: shape.groups(),
             query_rows: shape.rows() as f64,
             key_rows: (shape.groups() * shape.keys) as f64,
             pairs: heads * pairs(attention.causal, shape),
-            chunk_pairs: heads
-                * chunk_pairs(
-                    attention.causal,
-                    shape,
-                    chunk(attention.causal, features, shape.queries.max(shape.keys)),
-                ),
+            chunk_pairs: heads * chunk_pairs(attention.causal, shape, chunk),
             chunks: shape.queries.max(shape.keys).div_ceil(TILE),
             dim: shape.dim as f64,
             value_dim: shape.value_dim as f64,

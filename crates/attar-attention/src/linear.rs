@@ -18,7 +18,7 @@ use crate::Error;
 use crate::attention::{Attention, Forward};
 use crate::denominator::Bounds;
 use crate::features::{Columns, Features, Room as FeatureRoom};
-use crate::kernel::{Kernel, Link, RowScale};
+use crate::kernel::{Kernel, Link};
 use crate::map;
 use crate::shape::{Group, Inputs, Shape, parts};
 use crate::shift::{Shifts, rescale};
@@ -94,11 +94,9 @@ impl Line {
 }
 
 /// Places of a chunk: causal attention goes through its pairs one by one, which should cost no more than their features;
-/// without pairs, larger products take less time to begin. In `f32` some 2,000 chunks that are all the same lose as many
-/// digits as they may: a long sequence has longer ones.
-pub(crate) fn chunk(causal: bool, features: usize, places: usize) -> usize {
-    match (causal, features < TILE) {
-        (true, true) if places > 1 << 15 => TILE / 2,
+/// without pairs, larger products take less time to begin.
+pub(crate) fn chunk<T: Float>(causal: bool, features: &Features<T>, dim: usize) -> usize {
+    match (causal, features.keeps_rows() && features.width(dim) < TILE) {
         (true, true) => TILE / 4,
         (false, true) => 4 * TILE,
         (_, false) => TILE,
@@ -114,9 +112,56 @@ pub(crate) struct Side<'a, T> {
     pub(crate) shifts: Shifts<T>,
     pub(crate) line: &'a Line,
     /// Of the group's queries; empty on the way forward.
-    scales: Vec<RowScale<T>>,
-    /// Of the group's queries; empty on the way forward.
+    given: Given<'a, T>,
+}
+
+/// What the gradients of a group's queries are computed from.
+#[derive(Clone, Copy, Default)]
+struct Given<'a, T> {
+    output: &'a [T],
+    normaliser: &'a [T],
     of_output: &'a [T],
+}
+
+/// Places of a sequence beyond which the sums of a stretch's small chunks are kept apart: in `f32` some 2,000 equal terms
+/// on top of each other lose more digits than they may.
+const LONG: usize = 1 << 15;
+
+/// Sums that chunks add to.
+struct Growing<'s, T> {
+    sums: &'s mut [T],
+    /// The sums at the start, and what was added since; empty where it is added to the sums at once.
+    apart: [Vec<T>; 2],
+}
+
+impl<'s, T: Float> Growing<'s, T> {
+    fn new(side: &Side<'_, T>, sums: &'s mut [T]) -> Self {
+        let apart = side.group.causal && side.features.keeps_rows() && side.line.end > LONG;
+        let apart = if apart { [sums.to_vec(), vec![T::ZERO; sums.len()]] } else { Default::default() };
+        Self { sums, apart }
+    }
+
+    /// Over a chunk, see [`Side::rescale_over`].
+    fn rescale(&mut self, side: &Side<'_, T>, chunk: &Range<usize>) {
+        side.rescale_over(chunk, self.sums);
+        self.apart.iter_mut().for_each(|part| side.rescale_over(chunk, part));
+    }
+
+    /// What `add` adds to the array that it is given.
+    fn add(&mut self, add: impl FnOnce(&mut [T])) {
+        let [start, since] = &mut self.apart;
+        if start.is_empty() {
+            return add(self.sums);
+        }
+        add(since);
+        vectorised(
+            (&mut *self.sums, &start[..], &since[..]),
+            #[inline(always)]
+            |(sums, start, since): (&mut [T], &[T], &[T])| {
+                sums.iter_mut().zip(start.iter().zip(since)).for_each(|(sum, (start, since))| *sum = *start + *since);
+            },
+        );
+    }
 }
 
 /// Where the outputs of a group's heads go, and their denominators.
@@ -181,7 +226,7 @@ impl<'a, T: Float> Side<'a, T> {
         shifts: Shifts<T>,
         line: &'a Line,
     ) -> Self {
-        Self { kernel, features, group, bounds, shifts, line, scales: Vec::new(), of_output: &[] }
+        Self { kernel, features, group, bounds, shifts, line, given: Given::default() }
     }
 
     fn of_group(kernel: &'a Kernel<T>, features: &'a Features<T>, group: Group<'a, T>, line: &'a Line) -> Self {
@@ -229,7 +274,7 @@ impl<'a, T: Float> Side<'a, T> {
     }
 
     fn chunks(&self, times: &Range<usize>) -> Vec<Range<usize>> {
-        let chunks = cut(times.clone(), chunk(self.group.causal, self.features.width(self.kernel.dim), self.line.end));
+        let chunks = cut(times.clone(), chunk(self.group.causal, self.features, self.kernel.dim));
         if !self.shifts.vary() {
             return chunks.collect();
         }
@@ -323,18 +368,20 @@ impl<'a, T: Float> Side<'a, T> {
     /// [`Self::forward`], which leaves the sums after the last chunk if they are wanted.
     fn forward_to_sums(&self, times: &Range<usize>, sums: &mut [T], heads: &mut Heads<'_, T>, wanted: bool) {
         let (mut key_room, mut room) = (KeyRoom::default(), Room::default());
+        let mut sums = Growing::new(self, sums);
         for chunk in self.chunks(times) {
-            self.rescale_over(&chunk, sums);
+            sums.rescale(self, &chunk);
             let queries = self.line.queries(&chunk);
             let keys = self.group.causal.then(|| self.keys(&self.line.keys(&chunk), &mut key_room));
             for (head, (output, normaliser)) in heads.iter_mut().enumerate() {
                 let output = output.take_zeros(queries.len() * (self.columns() - 1));
                 let normaliser = normaliser.split_off_mut(..queries.len()).unwrap_or(&mut []);
-                self.numerators(head, &queries, keys.as_ref(), sums, [&mut *output, &mut *normaliser], &mut room);
+                let results = [&mut *output, &mut *normaliser];
+                self.numerators(head, &queries, keys.as_ref(), sums.sums, results, &mut room);
                 self.divide(head, queries.start, output, normaliser);
             }
             if let Some(keys) = keys.filter(|_| wanted || chunk.end < times.end) {
-                self.features.add_to_sums(keys.prepared, keys.values, sums, &mut room.features);
+                sums.add(|sums| self.features.add_to_sums(keys.prepared, keys.values, sums, &mut room.features));
             }
         }
     }

@@ -5,12 +5,12 @@ use std::ops::Range;
 use attar_ops::{Float, Matrix, Scratch, Unwritten, UnwrittenPart, vectorised};
 use rayon::prelude::*;
 
-use super::{KeyRoom, Keys, Line, Side, add, by_group, features, stretches, sums_of_all};
+use super::{Given, Growing, KeyRoom, Keys, Line, Side, add, by_group, features, stretches, sums_of_all};
 use crate::Error;
 use crate::attention::{Attention, Forward, Gradients};
 use crate::denominator::Bounds;
 use crate::features::{Columns, Features, Room as FeatureRoom};
-use crate::kernel::{Kernel, RowScale};
+use crate::kernel::{Kernel, RowScale, set_deltas};
 use crate::shape::{Inputs, parts};
 use crate::shift::Shifts;
 use crate::tile::{Block, BlockGradient};
@@ -23,12 +23,14 @@ struct Queries<'r, T> {
     /// What their features are made from.
     prepared: &'r [T],
     of_sums: Columns<'r, T>,
+    scales: &'r [RowScale<T>],
 }
 
 /// Arrays for [`Queries`].
 #[derive(Default)]
 struct QueryRoom<T> {
     features: Scratch<T>,
+    scales: Vec<RowScale<T>>,
     of_numerators: Scratch<T>,
     of_denominators: Scratch<T>,
 }
@@ -52,13 +54,13 @@ pub(crate) fn backward<T: Float>(
 ) -> Result<Gradients<T>, Error> {
     let kernel = Kernel::new(attention.similarity, inputs.shape.dim);
     let (features, line) = (features(&kernel)?, Line::new(inputs.shape));
-    let pass = Pass { kernel: &kernel, inputs, forward, of_output };
+    let pass = Pass { inputs, forward, of_output };
     let side = |index| Side::of_group(&kernel, features, inputs.group(index, attention.causal), &line);
     let (gradients, _) = pass.by_groups(side, &line, attention.causal, features, |index, side, rows| {
         if attention.causal {
             side.causal(&forward.sums[index], rows, side.starts_from_the_end());
         } else {
-            side.over_all_keys(&forward.sums[index], rows, |rows| pass.scales(index, rows));
+            side.over_all_keys(&forward.sums[index], rows);
         }
     });
     Ok(gradients)
@@ -75,7 +77,7 @@ pub(crate) fn backward_from<T: Float>(
     of_sums: &[Vec<T>],
 ) -> Result<(Gradients<T>, Vec<Vec<T>>), Error> {
     let (features, line) = (features(kernel)?, Line::whole(tokens.shape));
-    let pass = Pass { kernel, inputs: tokens, forward, of_output };
+    let pass = Pass { inputs: tokens, forward, of_output };
     let side = |index: usize| {
         let group = tokens.group(index, true);
         let shifts = Shifts::new(kernel, &group, before[index]);
@@ -88,7 +90,6 @@ pub(crate) fn backward_from<T: Float>(
 
 /// What the gradients are computed from.
 struct Pass<'a, T> {
-    kernel: &'a Kernel<T>,
     inputs: &'a Inputs<'a, T>,
     forward: &'a Forward<T>,
     of_output: &'a [T],
@@ -118,12 +119,7 @@ impl<T: Float> Pass<'_, T> {
         let of_rows = of_keys.into_iter().flatten().zip(of_values.into_iter().flatten());
         let groups = by_group(of_queries.into_iter().zip(of_rows), shape.groups(), queries.len());
         let made = groups.into_par_iter().enumerate().map(|(index, rows)| {
-            let mut side = side(index);
-            let all = self.rows(index);
-            side.of_output = &self.of_output[all.start * shape.value_dim..all.end * shape.value_dim];
-            if causal {
-                side.scales = self.scales(index, 0..all.len());
-            }
+            let side = Side { given: self.given(index), ..side(index) };
             work(index, &side, rows.into_iter().unzip())
         });
         let made = made.collect();
@@ -135,16 +131,16 @@ impl<T: Float> Pass<'_, T> {
         (gradients, made)
     }
 
-    /// Those of a group's queries among all.
-    fn rows(&self, index: usize) -> Range<usize> {
-        let count = self.inputs.shape.group() * self.inputs.shape.queries;
-        index * count..(index + 1) * count
-    }
-
-    fn scales(&self, index: usize, rows: Range<usize>) -> Vec<RowScale<T>> {
-        let first = self.rows(index).start;
-        let rows = first + rows.start..first + rows.end;
-        self.forward.row_scales(self.kernel, &self.inputs.shape, self.of_output, rows)
+    /// What belongs to the queries of a group.
+    fn given(&self, index: usize) -> Given<'_, T> {
+        let shape = &self.inputs.shape;
+        let rows = shape.group() * shape.queries;
+        let [all, outputs] = [rows, rows * shape.value_dim].map(|count| index * count..(index + 1) * count);
+        Given {
+            output: &self.forward.output[outputs.clone()],
+            normaliser: &self.forward.normaliser[all],
+            of_output: &self.of_output[outputs],
+        }
     }
 }
 
@@ -172,17 +168,11 @@ impl<T: Float> Side<'_, T> {
     }
 
     /// As [`Self::causal`], where the sums of all keys are known at the first query: one pass over the queries.
-    fn over_all_keys(
-        &self,
-        sums: &[T],
-        (of_queries, of_rows): Rows<'_, T>,
-        scales: impl Fn(Range<usize>) -> Vec<RowScale<T>> + Sync,
-    ) {
+    fn over_all_keys(&self, sums: &[T], (of_queries, of_rows): Rows<'_, T>) {
         // Nothing is kept of a sequence without a place.
         let Some(sums) = sums.get(..self.sums()) else { return };
         let tasks = of_queries.into_par_iter().zip(&self.line.segments);
-        let totals: Vec<Vec<T>> =
-            tasks.map(|(of_queries, times)| self.all_queries(times, sums, of_queries, &scales)).collect();
+        let totals: Vec<Vec<T>> = tasks.map(|(of_queries, times)| self.all_queries(times, sums, of_queries)).collect();
         let tasks = of_rows.into_par_iter().zip(sums_of_all(&totals)).zip(&self.line.segments);
         tasks.for_each(|(((of_keys, of_values), sums), times)| self.all_keys(times, &sums, of_keys, of_values));
     }
@@ -210,8 +200,7 @@ impl<T: Float> Side<'_, T> {
         for chunk in self.chunks(times).into_iter().rev() {
             for head in 0..self.group.shape.group() {
                 let places = self.line.queries(&chunk);
-                let scales = &self.scales[self.all_rows(head, &places)];
-                let queries = self.queries_with_gradient(head, &places, scales, &mut query_room);
+                let queries = self.queries_with_gradient(head, &places, &mut query_room);
                 self.features.add_to_sums(queries.prepared, queries.of_sums, &mut sums, &mut room);
             }
             self.rescale_over(&chunk, &mut sums);
@@ -220,13 +209,7 @@ impl<T: Float> Side<'_, T> {
     }
 
     /// The queries' gradients by the sums of all keys, and what the segment adds to those of the queries.
-    fn all_queries(
-        &self,
-        times: &Range<usize>,
-        of_keys: &[T],
-        mut of_queries: Vec<Part<'_, T>>,
-        scales: impl Fn(Range<usize>) -> Vec<RowScale<T>>,
-    ) -> Vec<T> {
+    fn all_queries(&self, times: &Range<usize>, of_keys: &[T], mut of_queries: Vec<Part<'_, T>>) -> Vec<T> {
         let of_keys = Columns::of_sums(of_keys, self.columns());
         let (mut sums, mut query_room, mut room) =
             (vec![T::ZERO; self.sums()], QueryRoom::default(), FeatureRoom::default());
@@ -234,8 +217,7 @@ impl<T: Float> Side<'_, T> {
             let places = self.line.queries(&chunk);
             for (head, of_rows) in of_queries.iter_mut().enumerate() {
                 let of_rows = of_rows.take_zeros(places.len() * self.kernel.dim);
-                let scales = scales(self.all_rows(head, &places));
-                let queries = self.queries_with_gradient(head, &places, &scales, &mut query_room);
+                let queries = self.queries_with_gradient(head, &places, &mut query_room);
                 let rows = [queries.rows, queries.prepared];
                 self.features.add_gradient(rows, queries.of_sums, of_keys, of_rows, &mut room);
                 self.features.add_to_sums(queries.prepared, queries.of_sums, &mut sums, &mut room);
@@ -262,18 +244,19 @@ impl<T: Float> Side<'_, T> {
     }
 
     fn of_output_rows(&self, rows: &Range<usize>) -> &[T] {
-        &self.of_output[rows.start * (self.columns() - 1)..rows.end * (self.columns() - 1)]
+        &self.given.of_output[rows.start * (self.columns() - 1)..rows.end * (self.columns() - 1)]
     }
 
     fn queries_with_gradient<'r>(
         &'r self,
         head: usize,
         places: &Range<usize>,
-        scales: &[RowScale<T>],
         room: &'r mut QueryRoom<T>,
     ) -> Queries<'r, T> {
         self.queries(head, places, &mut room.features);
-        self.set_gradient(&self.all_rows(head, places), scales, room);
+        let rows = self.all_rows(head, places);
+        self.set_scales(&rows, &mut room.scales);
+        self.set_gradient(&rows, room);
         self.queries_again(head, places, room)
     }
 
@@ -282,13 +265,23 @@ impl<T: Float> Side<'_, T> {
         let rows = self.group.query_rows(head, places);
         let all = Matrix::row_major(&room.of_numerators, self.columns() - 1);
         let of_sums = Columns { all, last: &room.of_denominators };
-        Queries { rows, prepared: self.features.prepared(rows, &room.features), of_sums }
+        Queries { rows, prepared: self.features.prepared(rows, &room.features), of_sums, scales: &room.scales }
     }
 
-    /// The gradient by numerators and denominators of rows with these scales.
-    fn set_gradient(&self, rows: &Range<usize>, scales: &[RowScale<T>], room: &mut QueryRoom<T>) {
+    fn set_scales(&self, rows: &Range<usize>, scales: &mut Vec<RowScale<T>>) {
+        let width = self.columns() - 1;
+        scales.clear();
+        let normalisers = &self.given.normaliser[rows.clone()];
+        scales.extend(normalisers.iter().map(|&normaliser| self.kernel.link.row_scale(normaliser)));
+        let output = &self.given.output[rows.start * width..rows.end * width];
+        set_deltas(scales, output, self.of_output_rows(rows), width);
+    }
+
+    /// The gradient by numerators and denominators of rows whose scales are there.
+    fn set_gradient(&self, rows: &Range<usize>, room: &mut QueryRoom<T>) {
         let width = self.columns() - 1;
         let of_output = self.of_output_rows(rows);
+        let scales = &room.scales;
         room.of_numerators.resize(of_output.len());
         room.of_denominators.resize(rows.len());
         vectorised(
@@ -314,8 +307,9 @@ impl<T: Float> Side<'_, T> {
         Room { chunks: rooms, block, features: room }: &mut Room<T>,
     ) -> Vec<[&'g mut [T]; 2]> {
         let mut of_rows = Vec::new();
+        let mut sums = Growing::new(self, sums);
         for (at, chunk) in self.chunks(times).into_iter().enumerate() {
-            self.rescale_over(&chunk, sums);
+            sums.rescale(self, &chunk);
             let at = if self.features.keeps_rows() { at } else { 0 };
             if rooms.len() == at {
                 rooms.push(Default::default());
@@ -328,9 +322,8 @@ impl<T: Float> Side<'_, T> {
             let of_values = of_values.take_zeros(key_places.len() * (self.columns() - 1));
             for (head, (of_rows, query_room)) in of_queries.iter_mut().zip(query_rooms).enumerate() {
                 let of_rows = of_rows.take_zeros(places.len() * self.kernel.dim);
-                let scales = &self.scales[self.all_rows(head, &places)];
-                let queries = self.queries_with_gradient(head, &places, scales, query_room);
-                let of_keys_sums = self.features.columns_for_gradient(sums, self.columns());
+                let queries = self.queries_with_gradient(head, &places, query_room);
+                let of_keys_sums = self.features.columns_for_gradient(sums.sums, self.columns());
                 self.features.add_gradient(
                     [queries.rows, queries.prepared],
                     queries.of_sums,
@@ -340,11 +333,11 @@ impl<T: Float> Side<'_, T> {
                 );
                 if !places.is_empty() && !key_places.is_empty() {
                     let gradients = [of_rows, &mut *of_keys, &mut *of_values];
-                    self.within(head, &places, queries.prepared, &keys, gradients, block);
+                    self.within(head, &places, &queries, &keys, gradients, block);
                 }
             }
             if chunk.end < times.end {
-                self.features.add_to_sums_for_gradient(keys.prepared, keys.values, sums, room);
+                sums.add(|sums| self.features.add_to_sums_for_gradient(keys.prepared, keys.values, sums, room));
             }
             of_rows.push([of_keys, of_values]);
         }
@@ -355,25 +348,24 @@ impl<T: Float> Side<'_, T> {
     fn within(
         &self,
         head: usize,
-        queries: &Range<usize>,
-        prepared: &[T],
+        places: &Range<usize>,
+        queries: &Queries<'_, T>,
         keys: &Keys<'_, T>,
         [of_query_rows, of_key_rows, of_values]: [&mut [T]; 3],
         (gradient, of_features): &mut (BlockGradient<T>, Scratch<T>),
     ) {
-        let rows = self.all_rows(head, queries);
-        let [query_features, key_features] = self.score_rows(head, queries, prepared, keys);
+        let [query_features, key_features] = self.score_rows(head, places, queries.prepared, keys);
         let columns = |rows, width| Matrix::row_major(rows, width).transposed();
         let block = Block {
-            queries: queries.clone(),
+            queries: places.clone(),
             keys: keys.places.clone(),
             head,
             query_features,
             key_features,
             key_columns: columns(key_features, self.kernel.scores.width(self.kernel.dim)),
             value_columns: columns(self.group.value_rows(&keys.places), self.columns() - 1),
-            of_output: self.of_output_rows(&rows),
-            scales: &self.scales[rows],
+            of_output: self.of_output_rows(&self.all_rows(head, places)),
+            scales: queries.scales,
             of_values: true,
         };
         of_features.clear(key_features.len());
@@ -385,22 +377,22 @@ impl<T: Float> Side<'_, T> {
     /// From the last chunk on: the gradients of keys and values by the queries of later chunks.
     fn up(&self, times: &Range<usize>, sums: &mut [T], of_rows: Vec<[&mut [T]; 2]>, room: &mut Room<T>) {
         let Room { chunks: rooms, features: room, .. } = room;
+        let mut sums = Growing::new(self, sums);
         let keeps = self.features.keeps_rows();
         for (at, (chunk, of_rows)) in self.chunks(times).into_iter().zip(of_rows).enumerate().rev() {
             let (places, key_places) = (self.line.queries(&chunk), self.line.keys(&chunk));
             let (key_room, query_rooms) = &mut rooms[if keeps { at } else { 0 }];
             let keys = if keeps { self.keys_again(&key_places, key_room) } else { self.keys(&key_places, key_room) };
-            self.of_keys_by_sums(&keys, sums, of_rows, room);
+            self.of_keys_by_sums(&keys, sums.sums, of_rows, room);
             for (head, query_room) in query_rooms.iter_mut().enumerate() {
                 let queries = if keeps {
                     self.queries_again(head, &places, query_room)
                 } else {
-                    let scales = &self.scales[self.all_rows(head, &places)];
-                    self.queries_with_gradient(head, &places, scales, query_room)
+                    self.queries_with_gradient(head, &places, query_room)
                 };
-                self.features.add_to_sums(queries.prepared, queries.of_sums, sums, room);
+                sums.add(|sums| self.features.add_to_sums(queries.prepared, queries.of_sums, sums, room));
             }
-            self.rescale_over(&chunk, sums);
+            sums.rescale(self, &chunk);
         }
     }
 

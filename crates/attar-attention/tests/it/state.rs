@@ -98,8 +98,9 @@ fn pieces_agree_forward_and_backward() {
 /// Pieces longer than the stretches between kept sums.
 #[test]
 fn long_pieces_agree_forward_and_backward() {
-    for similarity in [Similarity::Elu, Similarity::QUADRATIC_PLUS_ONE] {
-        let case = Case::<f64>::new(shape([1, 2, 1, 700, 700, 3, 4]), Kind::Random, Hidden::Some);
+    let random = Similarity::Random { features: 24, seed: 5, scale: None };
+    for similarity in [Similarity::Elu, Similarity::QUADRATIC_PLUS_ONE, random] {
+        let case = Case::<f64>::new(shape([1, 2, 1, 700, 700, 3, 4]), Kind::Fading, Hidden::Some);
         let attention = attention(similarity, true);
         let (output, gradients) = by_pieces(attention, &case, &[570, 130]);
         compare(&attention, &case, &output, &gradients, Tolerance::of::<f64>(1e-12), &format!("{similarity:?}"));
