@@ -1,8 +1,9 @@
 """The PyTorch side of `bench/attention`: attention forward and backward, in the fastest way that PyTorch has for it.
 
 Each line of standard input is a case, each line of output its JSON: `elu causal 4096 8 64 0.5` is similarity, `causal` or
-`full`, length, heads, width, seconds to spend; `product` asks for the rate of a product. The first time a case comes, all ways to write it are tried: eager ones
-first, then `torch.compile` of those that are not far behind; after that the fastest few are timed alone.
+`full`, length, heads, width, seconds to spend; `product` asks for the rate of a product. The first time a case comes, all
+ways to write it are tried: eager ones first, then `torch.compile` of those that are not far behind; after that the
+fastest few are timed alone.
 """
 
 import argparse

@@ -196,9 +196,9 @@ struct Rates {
     byte: f64,
 }
 
-/// The committed constants: least squares, none negative, of the relative error over lengths from 64 to 4,096, widths 32
-/// and 64, causal and not, forward and backward in `f32` on two threads with AVX-512; `bench/attention --fit` measures
-/// and prints them.
+/// The committed constants: least squares, none negative, of the relative error over lengths that matter to the choice
+/// (at most from 64 to 4,096), widths 32 and 64, causal and not, forward and backward in `f32` on two threads with AVX-512;
+/// `bench/attention --fit` measures and prints them.
 #[rustfmt::skip]
 fn rates(form: Form, similarity: Similarity) -> Rates {
     let [call, flop, element, byte] = match (form, similarity) {

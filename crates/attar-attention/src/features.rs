@@ -89,8 +89,8 @@ impl<T: Float> Features<T> {
         matches!(self, Self::Mapped(_))
     }
 
-    /// Places of a sequence, a multiple of those of every chunk, after which sums are kept: as long as they are about as large as what belongs to these, and
-    /// that fits the second cache. Symmetric ones are much larger.
+    /// Places of a sequence, a multiple of those of every chunk, after which sums are kept: as long as they are about as
+    /// large as what belongs to these, and that fits the second cache. Symmetric ones are much larger.
     pub(crate) fn stretch(&self) -> usize {
         if self.keeps_rows() { 4 * TILE } else { usize::MAX }
     }

@@ -2,11 +2,13 @@
 //!
 //! With features `phi`, the output is `phi(q) S` with `S = sum_j phi(k_j) (v_j, 1)`, and its last column the
 //! denominator (Katharopoulos et al. 2020, eq. 4 and 6). Causal attention goes through its sequence by chunks: earlier
-//! ones through `S`, within a chunk pair by pair through the similarity itself. No features outlive their chunk.
+//! ones through `S`, within a chunk pair by pair through the similarity itself. No symmetric features outlive their chunk.
 //! The gradients go through the same sums again, from a few that were kept, and through `R = sum_i phi(q_i) g_i` from the
 //! end, where `g_i` is the gradient by numerator and denominator.
 
 mod backward;
+mod growing;
+mod line;
 
 use std::ops::Range;
 
@@ -14,15 +16,17 @@ use attar_ops::{Float, Matrix, Scratch, Triangle, Unwritten, UnwrittenPart, sum,
 use rayon::prelude::*;
 
 pub(crate) use self::backward::{backward, backward_from};
+use self::growing::Growing;
+pub(crate) use self::line::Line;
 use crate::Error;
 use crate::attention::{Attention, Forward};
 use crate::denominator::Bounds;
 use crate::features::{Columns, Features, Room as FeatureRoom};
 use crate::kernel::{Kernel, Link};
 use crate::map;
-use crate::shape::{Group, Inputs, Shape, parts};
+use crate::shape::{Group, Inputs, parts};
 use crate::shift::{Shifts, rescale};
-use crate::tile::{TILE, add_product, mask, pieces, product};
+use crate::tile::{TILE, add_product, mask, product};
 
 /// The features that the sums are made of.
 pub(crate) fn features<T>(kernel: &Kernel<T>) -> Result<&Features<T>, Error> {
@@ -59,40 +63,6 @@ fn by_group<P>(mut parts: impl Iterator<Item = P>, groups: usize, each: usize) -
     (0..groups).map(|_| parts.by_ref().take(each).collect()).collect()
 }
 
-/// The places of a sequence: the last query has that of the last key.
-pub(crate) struct Line {
-    shape: Shape,
-    /// One past the last place.
-    pub(crate) end: usize,
-    /// Cut for tasks, at multiples of [`TILE`].
-    pub(crate) segments: Vec<Range<usize>>,
-}
-
-impl Line {
-    fn new(shape: Shape) -> Self {
-        let end = shape.queries.max(shape.keys);
-        let blocks = end.div_ceil(TILE);
-        let size = blocks.div_ceil(pieces(shape.groups(), blocks)).max(1) * TILE;
-        Self { shape, end, segments: crate::shape::ranges(end, size) }
-    }
-
-    /// In one piece.
-    pub(crate) fn whole(shape: Shape) -> Self {
-        let end = shape.queries.max(shape.keys);
-        Self { shape, end, segments: std::iter::once(0..end).collect() }
-    }
-
-    fn queries(&self, times: &Range<usize>) -> Range<usize> {
-        let before = self.end - self.shape.queries;
-        times.start.saturating_sub(before)..times.end.saturating_sub(before)
-    }
-
-    fn keys(&self, times: &Range<usize>) -> Range<usize> {
-        let before = self.end - self.shape.keys;
-        times.start.saturating_sub(before)..times.end.saturating_sub(before)
-    }
-}
-
 /// Places of a chunk: causal attention goes through its pairs one by one, which should cost no more than their features;
 /// without pairs, larger products take less time to begin.
 pub(crate) fn chunk<T: Float>(causal: bool, features: &Features<T>, dim: usize) -> usize {
@@ -121,47 +91,6 @@ struct Given<'a, T> {
     output: &'a [T],
     normaliser: &'a [T],
     of_output: &'a [T],
-}
-
-/// Places of a sequence beyond which the sums of a stretch's small chunks are kept apart: in `f32` some 2,000 equal terms
-/// on top of each other lose more digits than they may.
-const LONG: usize = 1 << 15;
-
-/// Sums that chunks add to.
-struct Growing<'s, T> {
-    sums: &'s mut [T],
-    /// The sums at the start, and what was added since; empty where it is added to the sums at once.
-    apart: [Vec<T>; 2],
-}
-
-impl<'s, T: Float> Growing<'s, T> {
-    fn new(side: &Side<'_, T>, sums: &'s mut [T]) -> Self {
-        let apart = side.group.causal && side.features.keeps_rows() && side.line.end > LONG;
-        let apart = if apart { [sums.to_vec(), vec![T::ZERO; sums.len()]] } else { Default::default() };
-        Self { sums, apart }
-    }
-
-    /// Over a chunk, see [`Side::rescale_over`].
-    fn rescale(&mut self, side: &Side<'_, T>, chunk: &Range<usize>) {
-        side.rescale_over(chunk, self.sums);
-        self.apart.iter_mut().for_each(|part| side.rescale_over(chunk, part));
-    }
-
-    /// What `add` adds to the array that it is given.
-    fn add(&mut self, add: impl FnOnce(&mut [T])) {
-        let [start, since] = &mut self.apart;
-        if start.is_empty() {
-            return add(self.sums);
-        }
-        add(since);
-        vectorised(
-            (&mut *self.sums, &start[..], &since[..]),
-            #[inline(always)]
-            |(sums, start, since): (&mut [T], &[T], &[T])| {
-                sums.iter_mut().zip(start.iter().zip(since)).for_each(|(sum, (start, since))| *sum = *start + *since);
-            },
-        );
-    }
 }
 
 /// Where the outputs of a group's heads go, and their denominators.
@@ -242,7 +171,7 @@ impl<'a, T: Float> Side<'a, T> {
         let totals = segments.par_iter().enumerate();
         let totals: Vec<Vec<T>> =
             totals.map(|(at, times)| if none(at) { vec![T::ZERO; self.sums()] } else { sum(self, times) }).collect();
-        if causal { self.sums_before(&totals) } else { sums_of_all(&totals) }
+        if causal { self.sums_before(totals.iter().zip(segments)) } else { sums_of_all(&totals) }
     }
 
     /// Values with the denominator's column.
@@ -255,11 +184,15 @@ impl<'a, T: Float> Side<'a, T> {
         self.features.width(self.kernel.dim) * self.columns()
     }
 
-    /// Sums before each segment. Those before any place are lessened as the keys before it are.
-    fn sums_before(&self, totals: &[Vec<T>]) -> Vec<Vec<T>> {
+    /// The sums that each segment starts from, of the totals of those before it; in either direction. Those at any place
+    /// are lessened as the keys before it are.
+    fn sums_before<'t>(&self, totals: impl Iterator<Item = (&'t Vec<T>, &'t Range<usize>)>) -> Vec<Vec<T>>
+    where
+        T: 't,
+    {
         let mut sums = vec![T::ZERO; self.sums()];
-        let mut starts = Vec::with_capacity(totals.len());
-        for (total, times) in totals.iter().zip(&self.line.segments) {
+        let mut starts = Vec::new();
+        for (total, times) in totals {
             starts.push(sums.clone());
             self.rescale_over(times, &mut sums);
             add(&mut sums, total);
@@ -273,7 +206,7 @@ impl<'a, T: Float> Side<'a, T> {
         rescale(sums, self.shifts.after(keys.start), self.shifts.after(keys.end));
     }
 
-    fn chunks(&self, times: &Range<usize>) -> Vec<Range<usize>> {
+    pub(crate) fn chunks(&self, times: &Range<usize>) -> Vec<Range<usize>> {
         let chunks = cut(times.clone(), chunk(self.group.causal, self.features, self.kernel.dim));
         if !self.shifts.vary() {
             return chunks.collect();

@@ -176,7 +176,7 @@ impl<T: Float> Random<T> {
                         Side::Query => largest(row),
                         Side::Key { shift } => shift,
                     };
-                    // A hidden key may be above the others' largest; nothing is made of it.
+                    // A hidden key may be above the others' largest, and nothing is made of it; any other only by rounding.
                     row.iter_mut().for_each(|value| {
                         let x = *value - shift;
                         *value = exp_or_nothing(if x > T::ZERO { T::ZERO } else { x });

@@ -176,8 +176,8 @@ impl Law {
         }
     }
 
-    /// The derivative of [`Self::value`] by `q`, whose value `exponential` is. The similarities are symmetric, so that by `k` is this one with the
-    /// arguments exchanged.
+    /// The derivative by `q` of [`Self::value`], which of an exponential is `exponential`. The similarities are symmetric,
+    /// so that by `k` is this one with the arguments exchanged.
     fn slope(&self, q: &[f64], k: &[f64], exponential: f64, shift: f64) -> Vec<f64> {
         let along = |factor: f64| k.iter().map(|k| factor * k).collect();
         match self.similarity {

@@ -93,8 +93,12 @@ impl<T: Float> State<T> {
             let shifts = Shifts::new(kernel, &group, *shift);
             let before = std::mem::replace(shift, shifts.after_all());
             let side = Side::new(kernel, map, group, Bounds::new(kernel, group, *length), shifts, &line);
-            let (times, mut running) = (&line.segments[0], sums.values.clone());
-            let kept = work(&side, times, &mut running, &mut outputs.into_iter().zip(normalisers).collect());
+            let (times, mut heads) = (&line.segments[0], outputs.into_iter().zip(normalisers).collect());
+            // One chunk leaves the sums before it as they are, unless it rescales them.
+            let kept = match side.chunks(times).len() {
+                0 | 1 if before == *shift => work(&side, times, &mut sums.values, &mut heads),
+                _ => work(&side, times, &mut sums.values.clone(), &mut heads),
+            };
             sums.rescale(before, *shift);
             sums.add(&side.sum_of_keys(times));
             *length = side.bounds.total();

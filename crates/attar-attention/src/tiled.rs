@@ -27,7 +27,7 @@ const KEYS: usize = TILE;
 const QUERIES_TOGETHER: usize = 2;
 
 /// Tasks that are left at least where blocks go together.
-const TASKS: usize = 32;
+const TASKS_LEFT: usize = 32;
 
 /// The output of a checked attention.
 pub(crate) fn forward<T: Float>(attention: &Attention, inputs: &Inputs<'_, T>) -> Forward<T> {
@@ -60,7 +60,7 @@ pub(crate) fn forward<T: Float>(attention: &Attention, inputs: &Inputs<'_, T>) -
 /// Blocks of queries that go through a block of keys while that is in the second cache; as many as leave enough tasks.
 fn together(shape: &Shape) -> usize {
     let blocks = shape.groups() * shape.queries.div_ceil(TILE);
-    (blocks / TASKS).clamp(1, QUERIES_TOGETHER)
+    (blocks / TASKS_LEFT).clamp(1, QUERIES_TOGETHER)
 }
 
 /// A group with what is found once for all of its blocks.

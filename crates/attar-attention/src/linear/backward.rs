@@ -5,7 +5,7 @@ use std::ops::Range;
 use attar_ops::{Float, Matrix, Scratch, Unwritten, UnwrittenPart, vectorised};
 use rayon::prelude::*;
 
-use super::{Given, Growing, KeyRoom, Keys, Line, Side, add, by_group, features, stretches, sums_of_all};
+use super::{Given, Growing, KeyRoom, Keys, Line, Side, by_group, features, stretches, sums_of_all};
 use crate::Error;
 use crate::attention::{Attention, Forward, Gradients};
 use crate::denominator::Bounds;
@@ -183,13 +183,7 @@ impl<T: Float> Side<'_, T> {
         let totals: Vec<Vec<T>> = totals
             .map(|(at, times)| if at == 0 { vec![T::ZERO; self.sums()] } else { self.sum_of_queries(times) })
             .collect();
-        let mut of_sums = vec![T::ZERO; self.sums()];
-        let mut starts = Vec::with_capacity(totals.len());
-        for (total, times) in totals.iter().zip(self.line.segments.iter().rev()) {
-            starts.push(of_sums.clone());
-            self.rescale_over(times, &mut of_sums);
-            add(&mut of_sums, total);
-        }
+        let mut starts = self.sums_before(totals.iter().zip(self.line.segments.iter().rev()));
         starts.reverse();
         starts
     }

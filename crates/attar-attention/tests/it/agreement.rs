@@ -185,8 +185,8 @@ pub(crate) fn report(what: &str, found: &Found) {
     let Found { literal, cancelled, zero, kappa } = found;
     let [least, largest] = kappa.unwrap_or_default();
     println!(
-        "{what}: kappa from {least:.1e} to {largest:.1e}; {} rows relative to themselves, largest error {:.3} of the tolerance; {} \
-              to their terms, {:.3}; {zero} zero",
+        "{what}: kappa from {least:.1e} to {largest:.1e}; {} rows relative to themselves, largest error {:.3} of the \
+         tolerance; {} to their terms, {:.3}; {zero} zero",
         literal.0, literal.1, cancelled.0, cancelled.1
     );
 }
