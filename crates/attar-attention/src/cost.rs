@@ -202,18 +202,18 @@ struct Rates {
 #[rustfmt::skip]
 fn rates(form: Form, similarity: Similarity) -> Rates {
     let [call, flop, element, byte] = match (form, similarity) {
-        (Form::Linear, Similarity::Polynomial { degree: 2, .. }) => [0.00, 1.87, 77.62, 13.98],
-        (Form::Linear, Similarity::Polynomial { .. }) => [41.68, 1.95, 366.65, 0.00],
-        (Form::Linear, Similarity::Random { .. }) => [324.55, 2.36, 0.00, 206.75],
-        (Form::Linear, Similarity::Relu) => [36.18, 1.61, 279.16, 0.00],
-        (Form::Linear, _) => [22.66, 1.94, 188.42, 0.00],
-        (_, Similarity::Softmax { .. }) => [81.42, 2.05, 157.37, 8.40],
-        (_, Similarity::Polynomial { degree: 1 | 2, .. } | Similarity::Product { .. }) => [88.98, 2.10, 47.06, 17.14],
-        (_, Similarity::Polynomial { .. }) => [91.88, 2.23, 556.60, 9.81],
-        (_, Similarity::Elu | Similarity::Relu) => [88.63, 2.15, 35.93, 10.90],
-        (_, Similarity::Random { .. }) => [527.49, 1.56, 215.27, 579.77],
-        (_, Similarity::Hard { gradient: HardGradient::None }) => [64.44, 1.72, 122.92, 26.29],
-        (_, Similarity::Hard { .. }) => [83.78, 2.14, 205.90, 11.25],
+        (Form::Linear, Similarity::Polynomial { degree: 2, .. }) => [0.00, 1.80, 73.15, 13.46],
+        (Form::Linear, Similarity::Polynomial { .. }) => [21.61, 1.90, 335.95, 0.00],
+        (Form::Linear, Similarity::Random { .. }) => [288.65, 2.27, 0.00, 190.76],
+        (Form::Linear, Similarity::Relu) => [48.78, 1.62, 253.52, 0.00],
+        (Form::Linear, _) => [17.74, 1.94, 163.81, 0.00],
+        (_, Similarity::Softmax { .. }) => [25.38, 1.91, 152.31, 0.00],
+        (_, Similarity::Polynomial { degree: 1 | 2, .. } | Similarity::Product { .. }) => [34.04, 1.95, 53.64, 4.92],
+        (_, Similarity::Polynomial { .. }) => [36.27, 1.99, 514.08, 1.78],
+        (_, Similarity::Elu | Similarity::Relu) => [31.20, 2.01, 22.20, 1.90],
+        (_, Similarity::Random { .. }) => [414.09, 1.24, 335.53, 559.28],
+        (_, Similarity::Hard { gradient: HardGradient::None }) => [16.48, 1.61, 121.96, 8.49],
+        (_, Similarity::Hard { .. }) => [29.93, 1.95, 185.23, 0.00],
     };
     Rates { call, flop, element, byte }
 }
