@@ -88,8 +88,10 @@ impl Ladder {
 /// The exponent of the length in the time, where it was measured often enough.
 fn of_time(ladder: &Ladder) -> Option<Claim> {
     let expected = match ladder.method {
-        Method::SoftmaxTiled | Method::SoftmaxStored => 2.0,
-        Method::QuadraticLinear | Method::EluLinear | Method::QuadraticStored => 1.0,
+        Method::SoftmaxTiled => 2.0,
+        Method::QuadraticLinear | Method::EluLinear => 1.0,
+        // Of few lengths, whose times are those of new memory.
+        Method::SoftmaxStored | Method::QuadraticStored => return None,
     };
     let (sentence, found) = fitted(ladder, "time forward and backward", |cell| Some(cell.total()))?;
     // Nearer to this exponent than to the other one.
@@ -308,7 +310,7 @@ mod tests {
             .chain(of_stored(&ladders))
             .chain(of_crossover(&ladders))
             .collect();
-        assert_eq!(claims.len(), 5 + 5 + 4 + 1);
+        assert_eq!(claims.len(), 3 + 5 + 4 + 1);
         assert!(claims.iter().all(|claim| claim.holds), "{claims:?}");
         // Of a machine that needs 2.5 times as long for either way back.
         let expected = (counted_forward() / counted_crossover()).log2();
