@@ -143,8 +143,8 @@ fn answer(claims: Vec<Claim>) -> Answer {
                      change which score is largest, so the output stays as it is: the derivative is 0 wherever it \
                      exists, and nothing before queries and keys learns. Values still do. Straight-through \
                      (Bengio et al. 2013) keeps the hard output and lends it the gradient of the softmax: \
-                     by the score of key j that is s p_j (g.v_j - g.o), with the softmax's weights p_j and its own output o, the \
-                     values v_j and the gradient g of the output."
+                     by the score of key j that is s p_j (g.v_j - g.o), with the softmax's weights p_j and its own \
+                     output o, the values v_j and the gradient g of the output."
                 .into(),
         answer:
             "The query (1, 1, 2) has scores 3, 5, 3, 4 and takes the value of key 1; among equals the first is taken. \

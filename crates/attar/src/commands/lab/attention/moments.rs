@@ -163,9 +163,10 @@ fn answer(claims: Vec<Claim>) -> Answer {
                      E[q_i k_i] = mu_i^2, and the sum is ||mu||^2, or d mu^2 where all means are mu. \
                      E[q_i^2 k_i^2] = (sigma^2 + mu_i^2)^2, so Var[q_i k_i] = sigma^4 + 2 sigma^2 mu_i^2, and variances \
                      of independent terms add up: d sigma^4 + 2 sigma^2 ||mu||^2. For mu = 0 and sigma = 1 that is d, \
-                     and s = 1/sqrt(d) makes the variance of s q.k equal to 1. With weights p_j, values v_j and the gradient \
-                     g of the output o, the gradient that a query gets is s sum_j p_j (g.v_j - g.o) k_j, of a size near s sqrt(d) sqrt(sum_j p_j^2) unless a single p_j is 1: \
-                     then it is 0. With s = 1 the scores have deviation sqrt(d); two largest are within 1 of each other \
+                     and s = 1/sqrt(d) makes the variance of s q.k equal to 1. With weights p_j, values v_j and \
+                     the gradient g of the output o, the gradient that a query gets is \
+                     s sum_j p_j (g.v_j - g.o) k_j, of a size near s sqrt(d) sqrt(sum_j p_j^2) unless a single p_j is \
+                     1: then it is 0. With s = 1 the scores have deviation sqrt(d); two largest are within 1 of each other \
                      in a share of queries that falls as 1/sqrt(d), and elsewhere one weight takes all. With s = 1/d \
                      the scores have variance 1/d, the weights are uniform but for 1/d, and the gradient falls as \
                      1/sqrt(d)."
