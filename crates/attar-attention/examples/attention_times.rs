@@ -9,7 +9,7 @@ use std::io::{BufRead, Write};
 use std::time::Instant;
 
 use attar_attention::{Attention, Cost, Form, HardGradient, Inputs, Shape, Similarity};
-use attar_ops::{Matrix, Precision, awake, product};
+use attar_ops::{Matrix, Precision, awake, product, zeros};
 
 const PRODUCT: usize = 2048;
 const MOST_TRIES: usize = 25;
@@ -48,7 +48,10 @@ fn noise(count: usize, seed: u64) -> Vec<f32> {
         state ^= state << 17;
         ((state >> 40) as f64 / f64::from(1 << 23) - 1.0) * 3_f64.sqrt()
     };
-    (0..count).map(|_| next() as f32).collect()
+    // In large pages, as what the peer makes.
+    let mut values = zeros(count);
+    values.iter_mut().for_each(|value| *value = next() as f32);
+    values
 }
 
 /// Milliseconds of each try, after one that is not counted: it pays for new pages of memory.
@@ -132,6 +135,9 @@ fn lower(form: Form) -> String {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
+    // This thread is one of those that work, as the peer's is: the C library keeps freed memory for the first thread
+    // alone, and returns the large arrays of others to the system at once.
+    rayon::ThreadPoolBuilder::new().use_current_thread().build_global()?;
     for case in std::io::stdin().lock().lines() {
         println!("{}", answer(&case?)?);
         std::io::stdout().flush()?;
