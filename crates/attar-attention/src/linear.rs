@@ -12,7 +12,7 @@ mod line;
 
 use std::ops::Range;
 
-use attar_ops::{Float, Matrix, Scratch, Triangle, Unwritten, UnwrittenPart, sum, vectorised};
+use attar_ops::{Float, Matrix, Scratch, Triangle, Unwritten, UnwrittenPart, prefetch, sum, vectorised};
 use rayon::prelude::*;
 
 pub(crate) use self::backward::{backward, backward_from};
@@ -276,6 +276,19 @@ impl<'a, T: Float> Side<'a, T> {
         }
     }
 
+    /// The places after a chunk that are worth bringing near while it is worked on: without pairs, chunks are so long that
+    /// the processor does so by itself.
+    fn next(&self, chunk: &Range<usize>) -> Range<usize> {
+        let most = if self.group.causal { chunk.len() } else { 0 };
+        chunk.end..(chunk.end + most).min(self.line.end)
+    }
+
+    fn prefetch_keys(&self, times: &Range<usize>) {
+        let places = self.line.keys(times);
+        prefetch(self.group.key_rows(&places));
+        prefetch(self.group.value_rows(&places));
+    }
+
     /// Writes the outputs of some places' queries, for each head of the group, with their denominators.
     ///
     /// `sums` are those that the first chunk starts from; causal attention leaves in them those before the last.
@@ -305,13 +318,17 @@ impl<'a, T: Float> Side<'a, T> {
         for chunk in self.chunks(times) {
             sums.rescale(self, &chunk);
             let queries = self.line.queries(&chunk);
+            let next = self.next(&chunk);
+            self.prefetch_keys(&next);
             let keys = self.group.causal.then(|| self.keys(&self.line.keys(&chunk), &mut key_room));
-            for (head, (output, normaliser)) in heads.iter_mut().enumerate() {
-                let output = output.take_zeros(queries.len() * (self.columns() - 1));
+            for (head, (output_part, normaliser)) in heads.iter_mut().enumerate() {
+                let output = output_part.take_zeros(queries.len() * (self.columns() - 1));
                 let normaliser = normaliser.split_off_mut(..queries.len()).unwrap_or(&mut []);
                 let results = [&mut *output, &mut *normaliser];
                 self.numerators(head, &queries, keys.as_ref(), sums.sums, results, &mut room);
                 self.divide(head, queries.start, output, normaliser);
+                prefetch(self.group.query_rows(head, &self.line.queries(&next)));
+                output_part.prefetch(output.len());
             }
             if let Some(keys) = keys.filter(|_| wanted || chunk.end < times.end) {
                 sums.add(|sums| self.features.add_to_sums(keys.prepared, keys.values, sums, &mut room.features));

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 
-use crate::Float;
+use crate::{Float, prefetch};
 
 /// Bytes from which on an array is worth it: what a large page has on most machines, or a quarter of it.
 const LARGE: usize = 1 << 19;
@@ -91,6 +91,11 @@ impl<'a, T: Float> UnwrittenPart<'a, T> {
         let (first, rest) = std::mem::take(&mut self.places).split_at_mut(count);
         self.places = rest;
         Self { places: first, written: self.written }.zeros()
+    }
+
+    /// Has the first `count` places, or all if there are fewer, brought near, as [`prefetch`] does.
+    pub fn prefetch(&self, count: usize) {
+        prefetch(&self.places[..count.min(self.places.len())]);
     }
 
     /// Its places as zeros.

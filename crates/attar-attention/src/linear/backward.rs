@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use attar_ops::{Float, Matrix, Scratch, Unwritten, UnwrittenPart, vectorised};
+use attar_ops::{Float, Matrix, Scratch, Unwritten, UnwrittenPart, prefetch, vectorised};
 use rayon::prelude::*;
 
 use super::{Given, Growing, KeyRoom, Keys, Line, Side, by_group, features, stretches, sums_of_all};
@@ -237,6 +237,10 @@ impl<T: Float> Side<'_, T> {
         first + queries.start..first + queries.end
     }
 
+    fn output_rows(&self, rows: &Range<usize>) -> &[T] {
+        &self.given.output[rows.start * (self.columns() - 1)..rows.end * (self.columns() - 1)]
+    }
+
     fn of_output_rows(&self, rows: &Range<usize>) -> &[T] {
         &self.given.of_output[rows.start * (self.columns() - 1)..rows.end * (self.columns() - 1)]
     }
@@ -254,6 +258,13 @@ impl<T: Float> Side<'_, T> {
         self.queries_again(head, places, room)
     }
 
+    fn prefetch_queries_with_gradient(&self, head: usize, places: &Range<usize>) {
+        prefetch(self.group.query_rows(head, places));
+        let rows = self.all_rows(head, places);
+        prefetch(self.output_rows(&rows));
+        prefetch(self.of_output_rows(&rows));
+    }
+
     /// What [`Self::queries_with_gradient`] left in the room.
     fn queries_again<'r>(&'r self, head: usize, places: &Range<usize>, room: &'r QueryRoom<T>) -> Queries<'r, T> {
         let rows = self.group.query_rows(head, places);
@@ -263,12 +274,10 @@ impl<T: Float> Side<'_, T> {
     }
 
     fn set_scales(&self, rows: &Range<usize>, scales: &mut Vec<RowScale<T>>) {
-        let width = self.columns() - 1;
         scales.clear();
         let normalisers = &self.given.normaliser[rows.clone()];
         scales.extend(normalisers.iter().map(|&normaliser| self.kernel.link.row_scale(normaliser)));
-        let output = &self.given.output[rows.start * width..rows.end * width];
-        set_deltas(scales, output, self.of_output_rows(rows), width);
+        set_deltas(scales, self.output_rows(rows), self.of_output_rows(rows), self.columns() - 1);
     }
 
     /// The gradient by numerators and denominators of rows whose scales are there.
@@ -311,29 +320,35 @@ impl<T: Float> Side<'_, T> {
             let (key_room, query_rooms) = &mut rooms[at];
             query_rooms.resize_with(of_queries.len(), QueryRoom::default);
             let (places, key_places) = (self.line.queries(&chunk), self.line.keys(&chunk));
+            let next = self.next(&chunk);
+            self.prefetch_keys(&next);
             let keys = self.keys(&key_places, key_room);
-            let of_keys = of_keys.take_zeros(key_places.len() * self.kernel.dim);
-            let of_values = of_values.take_zeros(key_places.len() * (self.columns() - 1));
-            for (head, (of_rows, query_room)) in of_queries.iter_mut().zip(query_rooms).enumerate() {
-                let of_rows = of_rows.take_zeros(places.len() * self.kernel.dim);
+            let of_key_rows = of_keys.take_zeros(key_places.len() * self.kernel.dim);
+            let of_value_rows = of_values.take_zeros(key_places.len() * (self.columns() - 1));
+            for (head, (of_queries, query_room)) in of_queries.iter_mut().zip(query_rooms).enumerate() {
+                let of_query_rows = of_queries.take_zeros(places.len() * self.kernel.dim);
                 let queries = self.queries_with_gradient(head, &places, query_room);
                 let of_keys_sums = self.features.columns_for_gradient(sums.sums, self.columns());
                 self.features.add_gradient(
                     [queries.rows, queries.prepared],
                     queries.of_sums,
                     of_keys_sums,
-                    of_rows,
+                    of_query_rows,
                     room,
                 );
+                self.prefetch_queries_with_gradient(head, &self.line.queries(&next));
                 if !places.is_empty() && !key_places.is_empty() {
-                    let gradients = [of_rows, &mut *of_keys, &mut *of_values];
+                    let gradients = [of_query_rows, &mut *of_key_rows, &mut *of_value_rows];
                     self.within(head, &places, &queries, &keys, gradients, block);
                 }
+                of_queries.prefetch(places.len() * self.kernel.dim);
             }
+            of_keys.prefetch(of_key_rows.len());
+            of_values.prefetch(of_value_rows.len());
             if chunk.end < times.end {
                 sums.add(|sums| self.features.add_to_sums_for_gradient(keys.prepared, keys.values, sums, room));
             }
-            of_rows.push([of_keys, of_values]);
+            of_rows.push([of_key_rows, of_value_rows]);
         }
         of_rows
     }

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::{KEYS, NO_KEY, key_blocks};
 use crate::attention::{Attention, Forward, Gradients};
 use crate::kernel::{Kernel, RowScale};
-use crate::shape::{Group, Inputs, parts, ranges};
+use crate::shape::{Group, Inputs, Shape, parts, ranges};
 use crate::shift::{Shifts, decay};
 use crate::tile::{Block, BlockGradient, TILE, columns, of_keys, of_queries, pieces};
 use crate::{HardGradient, Similarity};
@@ -31,8 +31,7 @@ pub(crate) fn backward<T: Float>(
     let mut gradients = Gradients::zeros(inputs);
     let kernel = Kernel::new(attention.similarity, shape.dim);
     let scales = forward.row_scales(&kernel, &shape, of_output, 0..shape.rows());
-    let blocks = shape.keys.div_ceil(KEYS);
-    let segments = ranges(shape.keys, blocks.div_ceil(pieces(shape.groups(), blocks)).max(1) * KEYS);
+    let segments = segments(&shape, attention.causal);
     let shifts = (0..shape.groups()).into_par_iter().map(|index| {
         let group = inputs.group(index, attention.causal);
         let shifts = Shifts::new(&kernel, &group, T::from_f64(f64::NEG_INFINITY));
@@ -62,6 +61,27 @@ pub(crate) fn backward<T: Float>(
     });
     of_queries.add_up();
     gradients
+}
+
+/// The keys in as many ranges as there are tasks of a group, each with about as many pairs.
+fn segments(shape: &Shape, causal: bool) -> Vec<Range<usize>> {
+    let blocks = ranges(shape.keys, KEYS);
+    let queries_of =
+        |block: &Range<usize>| if causal { shape.queries.min(shape.keys - block.start) } else { shape.queries };
+    let (count, all) = (pieces(shape.groups(), blocks.len()), blocks.iter().map(queries_of).sum::<usize>().max(1));
+    let mut segments: Vec<Range<usize>> = Vec::with_capacity(count);
+    let mut before = 0;
+    for block in blocks {
+        // The one that this block belongs to by the pairs before it.
+        let segment = before * count / all;
+        before += queries_of(&block);
+        if segment < segments.len() {
+            segments[segment].end = block.end;
+        } else {
+            segments.push(block);
+        }
+    }
+    segments
 }
 
 /// What the last block of keys that each query sees is lessened by, as is the query's denominator; nothing where all are
@@ -269,5 +289,45 @@ impl<T: Float> Segment<'_, T> {
                 room.gradient.add(kernel, group, &block, [of_queries, of_features, of_values]);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn segments_follow_each_other_and_share_the_pairs() {
+        for (queries, keys, causal) in [
+            (16_384, 16_384, true),
+            (16_384, 16_384, false),
+            (5_000, 16_384, true),
+            (16_384, 5_000, true),
+            (1, 16_384, true),
+            (300, 100, true),
+            (7, 0, true),
+            (0, 300, false),
+        ] {
+            let shape = Shape { batch: 1, heads: 1, key_heads: 1, queries, keys, dim: 4, value_dim: 4 };
+            let segments = segments(&shape, causal);
+            let case = format!("{queries} queries, {keys} keys, causal {causal}: {segments:?}");
+            let ends = segments.iter().map(|segment| segment.end);
+            assert_eq!([0].into_iter().chain(ends).collect::<Vec<_>>()[..segments.len()], starts(&segments), "{case}");
+            assert_eq!(segments.last().map(|last| last.end), Some(keys), "{case}");
+            let seen = |query| shape.visible(causal, query);
+            let pairs = |keys: &Range<usize>| -> usize {
+                (0..queries).map(|query| seen(query).clamp(keys.start, keys.end) - keys.start).sum()
+            };
+            let all = pairs(&(0..keys));
+            for segment in &segments {
+                let [less, more] = [all / 8, queries * 2 * KEYS];
+                assert!(pairs(segment) <= less + more, "{case}");
+                assert!(all < 8 * more || pairs(segment) + more >= less, "{case}");
+            }
+        }
+    }
+
+    fn starts(segments: &[Range<usize>]) -> Vec<usize> {
+        segments.iter().map(|segment| segment.start).collect()
     }
 }
