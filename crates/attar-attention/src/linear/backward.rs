@@ -328,6 +328,7 @@ impl<T: Float> Side<'_, T> {
             for (head, (of_queries, query_room)) in of_queries.iter_mut().zip(query_rooms).enumerate() {
                 let of_query_rows = of_queries.take_zeros(places.len() * self.kernel.dim);
                 let queries = self.queries_with_gradient(head, &places, query_room);
+                self.prefetch_queries_with_gradient(head, &self.line.queries(&next));
                 let of_keys_sums = self.features.columns_for_gradient(sums.sums, self.columns());
                 self.features.add_gradient(
                     [queries.rows, queries.prepared],
@@ -336,15 +337,14 @@ impl<T: Float> Side<'_, T> {
                     of_query_rows,
                     room,
                 );
-                self.prefetch_queries_with_gradient(head, &self.line.queries(&next));
+                of_queries.prefetch(places.len() * self.kernel.dim);
+                of_keys.prefetch(of_key_rows.len());
+                of_values.prefetch(of_value_rows.len());
                 if !places.is_empty() && !key_places.is_empty() {
                     let gradients = [of_query_rows, &mut *of_key_rows, &mut *of_value_rows];
                     self.within(head, &places, &queries, &keys, gradients, block);
                 }
-                of_queries.prefetch(places.len() * self.kernel.dim);
             }
-            of_keys.prefetch(of_key_rows.len());
-            of_values.prefetch(of_value_rows.len());
             if chunk.end < times.end {
                 sums.add(|sums| self.features.add_to_sums_for_gradient(keys.prepared, keys.values, sums, room));
             }
