@@ -145,12 +145,27 @@ impl<T: Float> Features<T> {
     pub(crate) fn add_to_sums(&self, prepared: &[T], values: Columns<'_, T>, sums: &mut [T], room: &mut Room<T>) {
         let columns = values.all.columns();
         let (all, last) = sums.split_at_mut(sums.len() / (columns + 1) * columns);
+        self.add_to_last_sums(prepared, values.last, last, room);
         self.each_block(prepared, values.all.rows(), &mut room.block, |features, first| {
             let features = features.transposed();
             let all = &mut all[first * columns..][..features.rows() * columns];
             T::small_product(MatrixMut::row_major(all, columns), features, values.all, Triangle::None, true);
-            add_product_with_vector(&mut last[first..][..features.rows()], features, values.last);
         });
+    }
+
+    /// The last column of [`Self::add_to_sums`].
+    fn add_to_last_sums(&self, prepared: &[T], values: &[T], last: &mut [T], room: &mut Room<T>) {
+        if values.is_empty() {
+            return;
+        }
+        match self {
+            Self::Mapped(_) => {
+                add_product_with_vector(last, Matrix::row_major(prepared, last.len()).transposed(), values)
+            }
+            Self::Symmetric { .. } => {
+                symmetric::add_sums(prepared, values, last, [&mut room.block, &mut room.of_lifted]);
+            }
+        }
     }
 
     /// Sums as [`Self::add_gradient`] reads them without moving a value: those of a map, which are small, lie across.
@@ -176,10 +191,10 @@ impl<T: Float> Features<T> {
         }
         let columns = values.all.columns();
         let (all, last) = sums.split_at_mut(sums.len() / (columns + 1) * columns);
+        self.add_to_last_sums(prepared, values.last, last, room);
         self.each_block(prepared, values.all.rows(), &mut room.block, |features, _| {
             let all = MatrixMut::row_major(all, features.columns());
             T::small_product(all, values.all.transposed(), features, Triangle::None, true);
-            add_product_with_vector(last, features.transposed(), values.last);
         });
     }
 

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use attar_ops::{Float, Scratch, vectorised};
+use attar_ops::{Float, Matrix, MatrixMut, Scratch, Triangle, vectorised};
 
 /// How many products the rows of `count` values have.
 pub(crate) fn width(count: usize) -> usize {
@@ -76,6 +76,33 @@ pub(crate) fn products<T: Float>(lifted: &[T], rows: usize, firsts: &Range<usize
     );
 }
 
+/// Adds to `sums` those of all products over the rows, each times its row's weight: as a product of the lifted rows with
+/// themselves, because a sum along each row of products takes several times as long.
+pub(crate) fn add_sums<T: Float>(lifted: &[T], weights: &[T], sums: &mut [T], [weighted, all]: [&mut Scratch<T>; 2]) {
+    let rows = weights.len();
+    let count = lifted.len() / rows;
+    weighted.resize(lifted.len());
+    all.resize(count * count);
+    let (lifted, two) = (Matrix::row_major(lifted, rows), T::from_f64(std::f64::consts::SQRT_2));
+    vectorised(
+        &mut weighted[..],
+        #[inline(always)]
+        |weighted: &mut [T]| {
+            for (out, values) in weighted.chunks_exact_mut(rows).zip(lifted.values().chunks_exact(rows)) {
+                out.iter_mut().zip(values).zip(weights).for_each(|((out, &value), &weight)| *out = value * weight);
+            }
+        },
+    );
+    let weighted = Matrix::row_major(weighted, rows).transposed();
+    T::small_product(MatrixMut::row_major(all, count), lifted, weighted, Triangle::None, false);
+    let mut sums = sums.iter_mut();
+    for (first, row) in all.chunks_exact(count).enumerate() {
+        for (at, (&product, sum)) in row[first..].iter().zip(sums.by_ref()).enumerate() {
+            *sum += if at == 0 { product } else { two * product };
+        }
+    }
+}
+
 /// Adds what follows from the gradient of some first factors' products to that of the lifted rows.
 pub(crate) fn add_gradient<T: Float>(
     lifted: &[T],
@@ -127,6 +154,23 @@ mod tests {
             out.extend_from_slice(&block);
         }
         out
+    }
+
+    #[test]
+    fn sums_over_rows_are_those_of_the_products() {
+        for (dim, shift, rows) in [(1, 0.0, 3), (5, 0.7, 4), (8, 0.0, 1), (16, 0.0, 33)] {
+            let values: Vec<f64> = (0..rows * dim).map(|at| (at as f64 * 0.7 + 0.2).sin()).collect();
+            let weights: Vec<f64> = (0..rows).map(|at| (at as f64 * 0.3).cos()).collect();
+            let [mut lifted, mut weighted, mut all_pairs] = [(); 3].map(|()| Scratch::default());
+            lift(&values, dim, [1.5, shift], &mut lifted);
+            let mut sums = vec![0.5; width(lifted.len() / rows)];
+            add_sums(&lifted, &weights, &mut sums, [&mut weighted, &mut all_pairs]);
+            for (sum, products) in sums.iter().zip(all(&lifted, rows, 7).chunks_exact(rows)) {
+                let want: f64 =
+                    0.5 + products.iter().zip(&weights).map(|(product, weight)| product * weight).sum::<f64>();
+                assert!((sum - want).abs() < 1e-13, "{dim} {shift} {rows}: {sum} for {want}");
+            }
+        }
     }
 
     #[test]

@@ -143,7 +143,7 @@ Examples:
     ///
     /// Reads rows of numbers from a JSON file, {"queries": [[...]], "keys": [[...]], "values": [[...]]}, perhaps with
     /// "hidden": an array with true for each key that no query shall see. Prints scores, weights, denominators and
-    /// outputs, and of argmax the key that each query takes; in double precision. Nothing is written.
+    /// outputs, and of argmax the key that each query takes; in double precision. --out FILE gets the same as JSON.
     ///
     /// Denominators are those of the definition, in every form; those of random features leave a factor of each query
     /// out. Kappa says how much one cancels: the sum of |phi(q)||phi(k)| over it.

@@ -3,6 +3,7 @@
 mod input;
 
 use attar_attention::{Attention, Choice, Form, HardGradient, Inputs, Positivity, Shape, Similarity, naive};
+use attar_learn::write_atomically;
 use clap::ValueEnum;
 use serde_json::{Value, json};
 
@@ -48,7 +49,7 @@ pub(crate) enum FormName {
     Auto,
 }
 
-/// Prints scores, weights, denominators and outputs.
+/// Prints scores, weights, denominators and outputs, and writes them to a file that is named.
 pub(crate) fn run(args: &AttendArgs, common: &Common) -> Result<(), CliError> {
     check_flags(args)?;
     let input = Input::read(&args.file)?;
@@ -59,6 +60,9 @@ pub(crate) fn run(args: &AttendArgs, common: &Common) -> Result<(), CliError> {
         let file = args.file.display();
         let message = format!("{file}: the output of `queries[{row}]` is not finite: its scores are too large");
         return Err(CliError::input(message));
+    }
+    if let Some(path) = &common.out {
+        write_atomically(path, &serde_json::to_vec_pretty(&attended.json(args))?)?;
     }
     match common.json {
         true => print_json(&attended.json(args)),

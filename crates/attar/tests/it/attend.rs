@@ -36,6 +36,17 @@ fn argmax_names_the_key_its_margin_and_ties() {
 }
 
 #[test]
+fn a_file_gets_what_json_prints() {
+    let folder = tempfile::tempdir().unwrap();
+    write_rows(folder.path());
+    let text = succeed(folder.path(), "attend rows.json --causal --out attended.json");
+    assert!(text.contains("score q.k"), "{text}");
+    let written = fs::read_to_string(folder.path().join("attended.json")).unwrap();
+    assert_eq!(serde_json::from_str::<Value>(&written).unwrap(), attended(folder.path(), "--causal"));
+    fail(folder.path(), "attend rows.json --out missing/attended.json", 1, &["missing/attended.json"]);
+}
+
+#[test]
 fn softmax_and_the_quadratic_kernel_by_hand() {
     let folder = tempfile::tempdir().unwrap();
     write_rows(folder.path());
