@@ -202,7 +202,7 @@ struct Rates {
 #[rustfmt::skip]
 fn rates(form: Form, similarity: Similarity) -> Rates {
     let [call, flop, element, byte] = match (form, similarity) {
-        (Form::Linear, Similarity::Polynomial { degree: 2, .. }) => [0.00, 1.80, 73.15, 13.46],
+        (Form::Linear, Similarity::Polynomial { degree: 2, .. }) => [0.00, 1.81, 56.04, 20.08],
         (Form::Linear, Similarity::Polynomial { .. }) => [21.61, 1.90, 335.95, 0.00],
         (Form::Linear, Similarity::Random { .. }) => [288.65, 2.27, 0.00, 190.76],
         (Form::Linear, Similarity::Relu) => [48.78, 1.62, 253.52, 0.00],
