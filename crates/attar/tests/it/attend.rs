@@ -43,7 +43,7 @@ fn a_file_gets_what_json_prints() {
     assert!(text.contains("score q.k"), "{text}");
     let written = fs::read_to_string(folder.path().join("attended.json")).unwrap();
     assert_eq!(serde_json::from_str::<Value>(&written).unwrap(), attended(folder.path(), "--causal"));
-    fail(folder.path(), "attend rows.json --out missing/attended.json", 1, &["missing/attended.json"]);
+    fail(folder.path(), "attend rows.json --out missing/attended.json", 2, &["missing/attended.json"]);
 }
 
 #[test]
