@@ -12,7 +12,8 @@ ROOT = BENCH.parent
 
 
 # New pages cost as much as a short attention. With these a process asks for large ones and keeps them, as one would that
-# has worked for a while.
+# has worked for a while. The C library follows hugetlb in some processes alone, and keeps large arrays of its first thread
+# alone: who is to be compared sees to both itself.
 KEPT_MEMORY = {
     "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1:glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=8589934592",
     "THP_MEM_ALLOC_ENABLE": "1",
@@ -41,7 +42,12 @@ class Process:
 
 
 def environment():
-    """Python of bench/venv with what bench/requirements.txt names, made where it is missing or older than that."""
+    """Python of bench/venv with what bench/requirements.txt names, made where it is missing or older than that.
+
+    PyTorch's library is read whole, so that all of its pages are in memory: a masked load that masks everything neither
+    fails on a page that is not there nor fetches it, and is slow every time. With such a page under a constant, expm1
+    takes 15 times as long.
+    """
     python = BENCH / "venv" / "bin" / "python"
     stamp = BENCH / "venv" / "installed"
     if not stamp.exists() or stamp.stat().st_mtime < (BENCH / "requirements.txt").stat().st_mtime:
@@ -50,20 +56,13 @@ def environment():
             venv.create(BENCH / "venv", with_pip=True)
         subprocess.run([python, "-m", "pip", "install", "-q", "-r", BENCH / "requirements.txt"], check=True)
         stamp.touch()
-    keep_near(BENCH.glob("venv/lib/python*/site-packages/torch/lib/libtorch_cpu.so"))
+    library = next(BENCH.glob("venv/lib/python*/site-packages/torch/lib/libtorch_cpu.so"), None)
+    if library is None:
+        raise SystemExit("bench/venv has no libtorch_cpu.so: remove it to have it made again")
+    with library.open("rb") as file:
+        while file.read(1 << 24):
+            pass
     return python
-
-
-def keep_near(files):
-    """Reads files, so that the system has all of their pages in memory.
-
-    A masked load that masks everything neither fails on a page that is not there nor fetches it, and is slow every time:
-    with such a page under a constant of its library, PyTorch's expm1 takes 15 times as long.
-    """
-    for path in files:
-        with path.open("rb") as file:
-            while file.read(1 << 24):
-                pass
 
 
 def build(*what):

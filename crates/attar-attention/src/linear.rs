@@ -278,7 +278,7 @@ impl<'a, T: Float> Side<'a, T> {
 
     /// The places after a chunk that are worth bringing near while it is worked on: without pairs, chunks are so long that
     /// the processor does so by itself.
-    fn next(&self, chunk: &Range<usize>) -> Range<usize> {
+    fn to_prefetch(&self, chunk: &Range<usize>) -> Range<usize> {
         let most = if self.group.causal { chunk.len() } else { 0 };
         chunk.end..(chunk.end + most).min(self.line.end)
     }
@@ -318,7 +318,7 @@ impl<'a, T: Float> Side<'a, T> {
         for chunk in self.chunks(times) {
             sums.rescale(self, &chunk);
             let queries = self.line.queries(&chunk);
-            let next = self.next(&chunk);
+            let next = self.to_prefetch(&chunk);
             self.prefetch_keys(&next);
             let keys = self.group.causal.then(|| self.keys(&self.line.keys(&chunk), &mut key_room));
             for (head, (output_part, normaliser)) in heads.iter_mut().enumerate() {

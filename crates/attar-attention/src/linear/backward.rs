@@ -320,7 +320,7 @@ impl<T: Float> Side<'_, T> {
             let (key_room, query_rooms) = &mut rooms[at];
             query_rooms.resize_with(of_queries.len(), QueryRoom::default);
             let (places, key_places) = (self.line.queries(&chunk), self.line.keys(&chunk));
-            let next = self.next(&chunk);
+            let next = self.to_prefetch(&chunk);
             self.prefetch_keys(&next);
             let keys = self.keys(&key_places, key_room);
             let of_key_rows = of_keys.take_zeros(key_places.len() * self.kernel.dim);

@@ -311,9 +311,8 @@ mod tests {
             let shape = Shape { batch: 1, heads: 1, key_heads: 1, queries, keys, dim: 4, value_dim: 4 };
             let segments = segments(&shape, causal);
             let case = format!("{queries} queries, {keys} keys, causal {causal}: {segments:?}");
-            let ends = segments.iter().map(|segment| segment.end);
-            assert_eq!([0].into_iter().chain(ends).collect::<Vec<_>>()[..segments.len()], starts(&segments), "{case}");
-            assert_eq!(segments.last().map(|last| last.end), Some(keys), "{case}");
+            assert_eq!([segments[0].start, segments[segments.len() - 1].end], [0, keys], "{case}");
+            assert!(segments.windows(2).all(|pair| pair[0].end == pair[1].start), "{case}");
             let seen = |query| shape.visible(causal, query);
             let pairs = |keys: &Range<usize>| -> usize {
                 (0..queries).map(|query| seen(query).clamp(keys.start, keys.end) - keys.start).sum()
@@ -325,9 +324,5 @@ mod tests {
                 assert!(all < 8 * more || pairs(segment) + more >= less, "{case}");
             }
         }
-    }
-
-    fn starts(segments: &[Range<usize>]) -> Vec<usize> {
-        segments.iter().map(|segment| segment.start).collect()
     }
 }

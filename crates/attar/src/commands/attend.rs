@@ -61,11 +61,12 @@ pub(crate) fn run(args: &AttendArgs, common: &Common) -> Result<(), CliError> {
         let message = format!("{file}: the output of `queries[{row}]` is not finite: its scores are too large");
         return Err(CliError::input(message));
     }
+    let json = attended.json(args);
     if let Some(path) = &common.out {
-        write_atomically(path, &serde_json::to_vec_pretty(&attended.json(args))?)?;
+        write_atomically(path, &serde_json::to_vec_pretty(&json)?)?;
     }
     match common.json {
-        true => print_json(&attended.json(args)),
+        true => print_json(&json),
         false => attended.print(args),
     }
 }
